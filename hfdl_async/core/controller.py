@@ -1,0 +1,70 @@
+"""How many connections now: a sample of the last tick in, a decision out.
+
+This release ships one law, a fixed number. The interface is the one the adaptive law will have,
+so that the engine around it does not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Mode = Literal["FIXED", "RAMP0", "RAMP", "HOLD", "UP", "DOWN", "CAPPED"]
+
+TICK_SECONDS = 0.5
+AUTO_CONNECTIONS = 8  # uncapped, 8 beat 2 and 32; a capped line wants more, see -t
+MAX_CONNECTIONS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was measured during one tick of `dt` seconds that ended at `t` (monotonic)."""
+
+    t: float
+    dt: float
+    bytes: int = 0  # payload bytes that arrived
+    busy: float = 0.0  # time-averaged requests in flight
+    busy_high: int = 0  # most requests in flight
+    flowing: int = 0  # connections past their first body byte when the tick ended
+    done: int = 0  # requests that completed
+    throttled: int = 0  # 429, or 503 with a Retry-After
+    failed: int = 0  # resets, timeouts, other 5xx
+    retry_after: float = 0.0  # the longest wait a server stated in this tick
+    starved: bool = False  # there was not enough work for the target
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many connections may be in flight from now on, and why."""
+
+    target: int
+    start_rate: float | None
+    reason: str
+    mode: Mode
+
+
+class Controller(Protocol):
+    """A pure law: the same samples give the same decisions."""
+
+    def start(self) -> Decision:
+        """Return the decision before anything was measured."""
+        ...
+
+    def observe(self, sample: Sample) -> Decision:
+        """Return the decision after one more tick."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedController:
+    """Always the same number of connections."""
+
+    connections: int
+
+    def start(self) -> Decision:
+        """Return the one decision there is."""
+        return Decision(self.connections, None, "fixed", "FIXED")
+
+    def observe(self, sample: Sample) -> Decision:
+        """Return the same decision, whatever was measured."""
+        return self.start()

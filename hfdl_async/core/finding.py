@@ -1,0 +1,42 @@
+"""What lies at a final name, compared with what the listing says should."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from hfdl_async.core.model import Digest
+from hfdl_async.core.state import Receipt
+
+
+class Found(Enum):
+    """The kinds of things a run can find at a final name."""
+
+    ABSENT = "absent"
+    FITS = "fits"  # a receipt says so and still fits; not read unless asked to
+    RIGHT = "right"  # no fitting receipt, but the content is equal: can be adopted
+    OLDER = "older"  # ours, of an older commit, untouched since
+    ROTTEN = "rotten"  # ours, wrong by content though size and mtime are as recorded
+    CHANGED = "changed"  # ours, but somebody changed it since
+    FOREIGN = "foreign"  # not ours, and different
+    LINK = "link"  # a symbolic link at the final name itself
+    IN_THE_WAY = "in the way"  # a folder or a special file here, or a file where a folder goes
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found for one file.
+
+    Attributes:
+        state: the kind.
+        have_bytes: bytes that an unfinished part claims to hold (not proven yet).
+        receipt: the recorded one; for RIGHT a fresh one that is not recorded yet.
+        found: the digest of the content, where it was read.
+        blocker: for IN_THE_WAY, the path in the repo of what is in the way.
+    """
+
+    state: Found
+    have_bytes: int = 0
+    receipt: Receipt | None = None
+    found: Digest | None = None
+    blocker: str | None = None

@@ -1,0 +1,365 @@
+"""The values everything else passes around. All frozen; ranges are half-open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+from hfdl_async.errors import HfdlError
+
+KIB, MIB, GIB = 2**10, 2**20, 2**30
+MB = 10**6
+
+RepoType = Literal["model", "dataset", "space"]
+Algorithm = Literal["sha256", "git-sha1"]
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRef:
+    """A repo and the revision that was asked for, at one endpoint (no trailing slash)."""
+
+    repo_id: str
+    repo_type: RepoType = "model"
+    revision: str = "main"
+    endpoint: str = "https://huggingface.co"
+
+    @property
+    def name(self) -> str:
+        """The last part of the id: the folder a download gets by default."""
+        return self.repo_id.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    r"""What the Hub publishes of a file's content, in lower-case hex.
+
+    `sha256` of the bytes for large (LFS, Xet) files; `git-sha1`, the id git gives the blob
+    (SHA-1 over `b"blob <size>\0"` and the bytes), for the rest.
+    """
+
+    algorithm: Algorithm
+    hex: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the report's form."""
+        return {"algorithm": self.algorithm, "hex": self.hex}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """One file as a listing names it; a mirror may leave out the size or the digest.
+
+    `masked` says that the Hub hides the digest because access was not granted.
+    """
+
+    path: str
+    size_bytes: int | None
+    digest: Digest | None
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Every file of one commit, in the order of the Hub."""
+
+    commit: str
+    files: tuple[ListedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """One file that can be fetched and proven.
+
+    `digest` is None only where the user allowed a mirror that publishes none.
+    """
+
+    path: str
+    size_bytes: int
+    digest: Digest | None
+
+    @property
+    def content_key(self) -> str | None:
+        """A name that two files share if and only if they hold the same content, if known."""
+        if self.digest is None:
+            return None
+        return f"{self.digest.algorithm}-{self.digest.hex}-{self.size_bytes}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ByteRange:
+    """A half-open span of bytes: start included, stop excluded."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.stop:
+            raise ValueError(f"not a range: {self.start}..{self.stop}")
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that arrived, and where in the file they belong.
+
+    `data` is a lease: whoever takes the chunk calls `release` exactly once, after the write.
+    """
+
+    offset: int
+    data: bytes | bytearray | memoryview
+    release: Callable[[], None] = field(default=lambda: None, compare=False)
+
+    @property
+    def span(self) -> ByteRange:
+        """The bytes of the file this chunk covers."""
+        return ByteRange(self.offset, self.offset + len(self.data))
+
+
+class Action(Enum):
+    """What a download does about one selected file."""
+
+    FETCH = "fetch"  # from the Hub
+    REUSE = "reuse"  # already at its final name, covered by a receipt or by its content
+    COPY = "copy"  # the same content is, or will be, elsewhere on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """One selected file and what will be done about it.
+
+    Attributes:
+        file: the file as the pinned commit has it.
+        action: fetch, reuse or copy.
+        have_bytes: bytes that an unfinished part claims to hold already.
+        copy_of: for COPY, an absolute path, or the path in this repo of a file of equal content.
+        heals: the old file at the final name rotted; publishing replaces it.
+        repair_from: absolute path of a damaged file of ours whose good cells may be taken over.
+    """
+
+    file: RemoteFile
+    action: Action
+    have_bytes: int = 0
+    copy_of: str | None = None
+    heals: bool = False
+    repair_from: str | None = None
+
+    @property
+    def fetch_bytes(self) -> int:
+        """Bytes the network still has to bring."""
+        return self.file.size_bytes - self.have_bytes if self.action is Action.FETCH else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeFacts:
+    """What a part brought along from an earlier run, and what of it was wrong."""
+
+    proven_bytes: int = 0
+    rejected_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why one file, or the whole plan, cannot be carried out (`kind` as `HfdlError.kind`)."""
+
+    path: str | None
+    kind: str
+    message: str
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Return the JSON form."""
+        return {"path": self.path, "class": self.kind, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a download will do, known and checked before the first byte of content."""
+
+    repo: RepoRef
+    commit: str
+    path: Path
+    files: tuple[PlannedFile, ...]
+    disk_free: int
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    requests: RequestCounts = field(default_factory=lambda: RequestCounts())
+    duration_seconds: float = 0.0
+
+    @property
+    def bytes_selected(self) -> int:
+        """Sum of the sizes of all selected files."""
+        return sum(item.file.size_bytes for item in self.files)
+
+    @property
+    def bytes_to_fetch(self) -> int:
+        """Bytes the network still has to bring."""
+        return sum(item.fetch_bytes for item in self.files)
+
+    @property
+    def bytes_to_reuse(self) -> int:
+        """Bytes that are here already, in place or elsewhere on this machine."""
+        return self.bytes_selected - self.bytes_to_fetch
+
+    @property
+    def bytes_to_write(self) -> int:
+        """Bytes the disk still has to take."""
+        return self.bytes_to_fetch + sum(
+            item.file.size_bytes for item in self.files if item.action is Action.COPY
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the report form (`schema` 1) with a `plan` object."""
+        report = Report(
+            repo=self.repo,
+            status="planned",
+            exit_code=0,
+            commit=self.commit,
+            path=self.path,
+            files=tuple(
+                FileReport(
+                    item.file.path,
+                    item.file.size_bytes,
+                    "reused" if item.action is Action.REUSE else "planned",
+                    item.file.digest,
+                )
+                for item in self.files
+            ),
+            bytes=ByteCounts(selected=self.bytes_selected),
+            requests=self.requests,
+            duration_seconds=self.duration_seconds,
+            warnings=self.warnings,
+        )
+        plan = {
+            "bytes_to_fetch": self.bytes_to_fetch,
+            "bytes_to_reuse": self.bytes_to_reuse,
+            "bytes_to_write": self.bytes_to_write,
+            "disk_free": self.disk_free,
+            "problems": [problem.to_dict() for problem in self.problems],
+        }
+        return {**report.to_dict(), "plan": plan}
+
+
+FileStatus = Literal["downloaded", "resumed", "reused", "planned", "failed"]
+RunStatus = Literal["ok", "partial", "failed", "interrupted", "planned"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """How one selected file ended."""
+
+    path: str
+    size_bytes: int
+    status: FileStatus
+    digest: Digest | None
+    error: HfdlError | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the JSON form; `error` is null for a good file."""
+        error = None
+        if self.error is not None:
+            error = {
+                "class": self.error.kind,
+                "message": self.error.message,
+                "hint": self.error.hint,
+            }
+        return {
+            "path": self.path,
+            "size_bytes": self.size_bytes,
+            "status": self.status,
+            "digest": self.digest.to_dict() if self.digest else None,
+            "error": error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ByteCounts:
+    """Sums of payload bytes: off the wire, already complete, taken over from earlier runs."""
+
+    selected: int = 0
+    downloaded: int = 0
+    reused: int = 0
+    resumed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """HTTP requests by kind; `retried` counts those among them that repeated a failed one."""
+
+    api: int = 0
+    resolve: int = 0
+    data: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report(os.PathLike[str]):
+    """What a run achieved; also usable as the path of the folder it filled."""
+
+    repo: RepoRef
+    status: RunStatus
+    exit_code: int
+    commit: str | None = None
+    path: Path | None = None
+    files: tuple[FileReport, ...] = ()
+    bytes: ByteCounts = ByteCounts()
+    requests: RequestCounts = RequestCounts()
+    duration_seconds: float = 0.0
+    peak_connections: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def __fspath__(self) -> str:
+        if self.path is None:
+            raise ValueError("this run ended before its folder was known")
+        return str(self.path)
+
+    def __getitem__(self, name: str) -> Path:
+        """Return the path of one selected file that is in place.
+
+        Raises:
+            KeyError: the file was not selected, or is not in place.
+        """
+        for file in self.files:
+            if file.path == name and file.status not in ("failed", "planned"):
+                return Path(self) / name
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (file.path for file in self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def mean_rate_bytes_per_second(self) -> float:
+        """Payload bytes off the wire per second of the whole run."""
+        return self.bytes.downloaded / self.duration_seconds if self.duration_seconds else 0.0
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the report as `--json` prints it (`schema` 1)."""
+        return {
+            "schema": 1,
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "repo_id": self.repo.repo_id,
+            "repo_type": self.repo.repo_type,
+            "revision": self.repo.revision,
+            "commit": self.commit,
+            "endpoint": self.repo.endpoint,
+            "path": str(self.path) if self.path else None,
+            "files": [file.to_dict() for file in self.files],
+            "bytes": _counts(self.bytes, ("selected", "downloaded", "reused", "resumed")),
+            "requests": _counts(self.requests, ("api", "resolve", "data", "retried")),
+            "duration_seconds": round(self.duration_seconds, 3),
+            "mean_rate_bytes_per_second": round(self.mean_rate_bytes_per_second, 1),
+            "peak_connections": self.peak_connections,
+            "warnings": list(self.warnings),
+        }
+
+
+def _counts(counts: object, names: Iterable[str]) -> Mapping[str, int]:
+    return {name: getattr(counts, name) for name in names}

@@ -1,0 +1,290 @@
+"""From a listing and what lies in the folder to a plan: select, refuse, order, cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.ledger import Ledger
+from hfdl_async.core.model import (
+    GIB,
+    MB,
+    MIB,
+    Action,
+    ByteRange,
+    ListedFile,
+    Listing,
+    PlannedFile,
+    Problem,
+    RemoteFile,
+)
+from hfdl_async.core.options import Options
+from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
+
+SPLIT_FROM_BYTES = 32 * MIB  # below, a second connection costs more than it brings
+PIECE_BYTES = 16 * MIB  # 8, 16 and 64 MiB are equally fast; small pieces keep the frontier moving
+
+SAFETY_BUFFER = 0.05  # of what is to be written, on top of what must stay free
+AUTO_FREE_BYTES = 5000 * MB
+AUTO_FREE_SHARE = 0.05
+
+RISKY_SUFFIXES = (
+    ".bin", ".ckpt", ".joblib", ".mar", ".model.pkl", ".nemo", ".npy", ".p", ".pickle", ".pkl",
+    ".pt", ".pth", ".py", ".so", ".dll", ".dylib", ".keras", ".h5", ".exe", ".sh",
+)  # fmt: skip
+HARMLESS_BINARIES = ("optimizer.bin.index.json",)
+
+
+def pieces(ledger: Ledger) -> Iterator[ByteRange]:
+    """Yield what is missing, front to back, in requests of a size worth a round trip.
+
+    Borders lie on multiples of `PIECE_BYTES`, so that no two pieces share a cell of the grid.
+    """
+    for gap in ledger.missing():
+        start = gap.start
+        while start < gap.stop:
+            stop = gap.stop
+            if ledger.size >= SPLIT_FROM_BYTES:
+                stop = min(stop, (start // PIECE_BYTES + 1) * PIECE_BYTES)
+            yield ByteRange(start, stop)
+            start = stop
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files were asked for: names, folders (ending in `/`), and what the patterns match.
+
+    `included` is None where no `--include` was given.
+    """
+
+    wanted: tuple[str, ...] = ()
+    included: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
+
+
+def select(listing: Listing, selection: Selection, *, repo: str) -> tuple[ListedFile, ...]:
+    """Return the files that are wanted or included (all, when neither is said) and not excluded.
+
+    *repo* is how messages name the repo.
+
+    Raises:
+        NotFoundError: a wanted path is not in the repo, or nothing is selected.
+    """
+    wanted, included = selection.wanted, selection.included
+    _refuse_unknown(wanted, {file.path for file in listing.files}, repo)
+    names = frozenset(name for name in wanted if not name.endswith("/")) | (included or frozenset())
+    folders = tuple(name for name in wanted if name.endswith("/"))
+    everything = not wanted and included is None
+    chosen = tuple(
+        file
+        for file in listing.files
+        if (everything or file.path in names or (folders and file.path.startswith(folders)))
+        and file.path not in selection.excluded
+    )
+    if not chosen:
+        raise NotFoundError(
+            f"nothing in {repo} is selected",
+            hint="the patterns leave no file; `hfdl plan` shows what a selection holds"
+            if listing.files
+            else "the repo is empty at this revision",
+        )
+    return chosen
+
+
+def _refuse_unknown(wanted: Sequence[str], paths: set[str], repo: str) -> None:
+    folders = {path[: cut + 1] for path in paths for cut in _slashes(path)} if wanted else set()
+    unknown = [name for name in wanted if name not in paths and name not in folders]
+    if not unknown:
+        return
+    is_folder = [name for name in unknown if f"{name}/" in folders]
+    hint = (
+        f"to name a folder, end it with a slash: {is_folder[0]}/"
+        if is_folder
+        else f"`hfdl plan {repo}` lists what there is"
+    )
+    raise NotFoundError(f"{repo} has no file {', '.join(map(repr, unknown[:10]))}", hint=hint)
+
+
+def _slashes(path: str) -> Iterator[int]:
+    return (index for index, letter in enumerate(path) if letter == "/")
+
+
+def is_risky(path: str) -> bool:
+    """Return whether loading *path* the usual way may run code: pickles, scripts, libraries."""
+    name = path.rsplit("/", 1)[-1].lower()
+    return name.endswith(RISKY_SUFFIXES) and name not in HARMLESS_BINARIES
+
+
+def without_risky(
+    files: Sequence[ListedFile], wanted: Sequence[str]
+) -> tuple[tuple[ListedFile, ...], tuple[str, ...]]:
+    """Return the files that run no code when loaded, and the paths that were left out.
+
+    Raises:
+        UnsafeError: one of those was asked for by name.
+    """
+    left_out = tuple(file.path for file in files if is_risky(file.path))
+    named = [path for path in left_out if path in wanted]
+    if named:
+        raise UnsafeError(
+            f"{named[0]} may run code when it is loaded, and --safe-only leaves such files out",
+            hint="drop --safe-only, or do not name this file",
+        )
+    return tuple(file for file in files if not is_risky(file.path)), left_out
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What will be done about each file, what stands in the way, what a person should know."""
+
+    files: tuple[PlannedFile, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    adopt: tuple[RemoteFile, ...]
+
+
+def decide(
+    files: Sequence[RemoteFile],
+    findings: Mapping[str, Finding],
+    elsewhere: Mapping[str, Path],
+    options: Options,
+    root: Path,
+) -> Decisions:
+    """Return what to do about each of *files*, given what is in the folder (contract, section 7).
+
+    Args:
+        files: the selected files.
+        findings: what is at each final name.
+        elsewhere: by content key, a file on this machine that holds the content.
+        options: `force`, `fix_broken` and `verify` change what may be replaced.
+        root: the folder of the final names.
+    """
+    planned, problems, warnings, adopt = [], [], [], []
+    for file in files:
+        finding = findings[file.path]
+        if finding.state is Found.RIGHT and not options.force:
+            adopt.append(file)
+        if problem := _problem(file, finding, options):
+            problems.append(problem)
+        if finding.state is Found.ROTTEN:
+            warnings.append(f"{file.path}: the content on disk has rotted (nobody wrote to it)")
+        planned.append(_planned(file, finding, elsewhere, options, root))
+    return Decisions(
+        _share_content(planned), tuple(problems), tuple(warnings), tuple(adopt)
+    )  # fmt: skip
+
+
+def _problem(file: RemoteFile, finding: Finding, options: Options) -> Problem | None:
+    match finding.state:
+        case Found.IN_THE_WAY:
+            return Problem(file.path, "storage", f"{finding.blocker or file.path} is in the way")
+        case Found.FOREIGN if not options.force:
+            text = "another file of this name is here, and it is not ours"
+            return Problem(file.path, "unsafe", text)
+        case Found.CHANGED if not (options.force or options.fix_broken):
+            return Problem(file.path, "unsafe", "somebody changed this file since it was fetched")
+        case Found.ROTTEN if options.verify and not (options.force or options.fix_broken):
+            text = "the content on disk has rotted; --fix-broken replaces it"
+            return Problem(file.path, "integrity", text)
+        case _:
+            return None
+
+
+def _planned(
+    file: RemoteFile,
+    finding: Finding,
+    elsewhere: Mapping[str, Path],
+    options: Options,
+    root: Path,
+) -> PlannedFile:
+    if finding.state in (Found.FITS, Found.RIGHT) and not options.force:
+        return PlannedFile(file, Action.REUSE)
+    source = elsewhere.get(file.content_key or "")
+    if source is not None and not options.force:
+        return PlannedFile(file, Action.COPY, copy_of=str(source))
+    have = 0 if options.force or options.no_resume else finding.have_bytes
+    return PlannedFile(
+        file,
+        Action.FETCH,
+        have_bytes=min(have, file.size_bytes),
+        heals=finding.state is Found.ROTTEN,
+        repair_from=str(root / file.path) if _repairable(file, finding, options) else None,
+    )
+
+
+def _repairable(file: RemoteFile, finding: Finding, options: Options) -> bool:
+    """Whether a damaged file of this very content lies there, so that its good cells count."""
+    return (
+        not options.force
+        and finding.state in (Found.ROTTEN, Found.CHANGED)
+        and finding.receipt is not None
+        and finding.receipt.digest == file.digest
+    )
+
+
+def _share_content(planned: Sequence[PlannedFile]) -> tuple[PlannedFile, ...]:
+    """Fetch each content once: later files of one digest become copies of the first.
+
+    Empty files are left alone: they are never asked for.
+    """
+    first: dict[str, str] = {}
+    for item in planned:
+        key = item.file.content_key
+        if key and item.action is Action.REUSE and item.file.size_bytes:
+            first.setdefault(key, item.file.path)
+    shared = []
+    for item in planned:
+        key = item.file.content_key
+        if key and item.file.size_bytes and item.action is Action.FETCH:
+            origin = first.setdefault(key, item.file.path)
+            if origin != item.file.path:
+                item = replace(
+                    item, action=Action.COPY, copy_of=origin, have_bytes=0, repair_from=None
+                )  # fmt: skip
+        shared.append(item)
+    return tuple(shared)
+
+
+def in_order(items: Iterable[PlannedFile]) -> list[PlannedFile]:
+    """Return what must be fetched: smallest first, so that many files are usable soon."""
+    return sorted(
+        (item for item in items if item.action is Action.FETCH),
+        key=lambda item: (item.file.size_bytes, item.file.path),
+    )
+
+
+def check_space(
+    to_write: int, free: int, total: int, *, min_free_space: int | None, path: Path
+) -> str | None:
+    """Return a warning about scarce space, or None.
+
+    What is written carries a 5 % safety buffer; *min_free_space* must stay free on top, strictly
+    when the user gave a number, as advice when it is None (auto).
+
+    Raises:
+        StorageError: the files themselves, or a strict reserve, do not fit.
+    """
+    reserve = min(AUTO_FREE_BYTES, int(total * AUTO_FREE_SHARE))
+    if min_free_space is not None:
+        reserve = min_free_space
+    needed = to_write + int(to_write * SAFETY_BUFFER)
+    if to_write and to_write > free:
+        raise StorageError(
+            f"{path}: {gib(to_write)} are to be written and {gib(free)} are free",
+            hint="free some space, choose another folder, or select fewer files",
+        )
+    if not to_write or needed + reserve <= free:
+        return None
+    text = f"{path}: {gib(needed + reserve)} should be free (5 % and the reserve included), "
+    if min_free_space is not None:
+        raise StorageError(
+            f"{text}{gib(free)} are", hint="free some space, or lower --min-free-space"
+        )
+    return f"{text}{gib(free)} are"
+
+
+def gib(size: int) -> str:
+    """Return *size* for people."""
+    return f"{size / GIB:.2f} GiB" if size >= GIB // 10 else f"{size / MIB:.1f} MiB"
