@@ -1,0 +1,383 @@
+"""One download from plan to report: owns the task group, records every outcome.
+
+A run knows all files from its plan. Workers take openings and pieces from the schedule; each open
+file has a follower that hashes and ends at *verified*; the committer publishes; the checkpointer
+makes written bytes survive a kill. The run is over when every planned file has an outcome. A failed
+file does not stop the others, unless its failure would repeat for each of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import anyio
+
+from hfdl_async.core.events import (
+    FileFailed,
+    FilePublished,
+    FileResumed,
+    FileStarted,
+    FileVerified,
+    SegmentRetried,
+)
+from hfdl_async.core.model import Action, FileReport, FileStatus, Plan, PlannedFile
+from hfdl_async.core.planning import in_order
+from hfdl_async.core.progress import ActiveFile
+from hfdl_async.core.retry import Policy
+from hfdl_async.engine.bus import Bus
+from hfdl_async.engine.checkpoint import Checkpointer
+from hfdl_async.engine.commit import Committer
+from hfdl_async.engine.filejob import FileJob
+from hfdl_async.engine.line import Line
+from hfdl_async.engine.ports import Clock, Part, Sink, Source
+from hfdl_async.engine.schedule import Opening, Piece, Schedule
+from hfdl_async.engine.tally import Tally
+from hfdl_async.engine.worker import Fetcher, batch_bytes
+from hfdl_async.errors import HfdlError, IntegrityError, RangeIgnoredError, StorageError
+
+COPIES_AT_ONCE = 4
+FINAL_SECONDS = 2.5  # for the last checkpoints: a cancelled run must be gone in three
+
+log = logging.getLogger("hfdl_async.engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world as one download sees it."""
+
+    source: Source
+    sink: Sink
+    clock: Clock
+    jitter: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the engine can be told."""
+
+    threshold_bytes: int
+    policy: Policy
+    silence_seconds: float = 30.0
+
+
+class Run:
+    """One download; `run` it once, then read `outcomes`."""
+
+    def __init__(
+        self, plan: Plan, ports: Ports, line: Line, bus: Bus, tally: Tally, settings: Settings
+    ) -> None:
+        self._plan = plan
+        self._ports = ports
+        self._line = line
+        self._bus = bus
+        self._tally = tally
+        self._planned = {item.file.path: item for item in plan.files}
+        self.outcomes: dict[str, FileReport] = {}
+        self._settled = anyio.Event()
+        self._schedule = Schedule(in_order(plan.files), threshold_bytes=settings.threshold_bytes)
+        self._copies: dict[str, list[PlannedFile]] = defaultdict(list)
+        self._copy_slots = anyio.CapacityLimiter(COPIES_AT_ONCE)
+        self._verified: dict[str, FileJob] = {}
+        self._committer = Committer(ports.sink, self._published)
+        self._checkpointer = Checkpointer(self._schedule.jobs, ports.clock, self._not_saved)
+        self._leaving = 0  # failed files that are being put away
+        self._fetcher = Fetcher(
+            source=ports.source,
+            line=line,
+            tally=tally,
+            bus=bus,
+            clock=ports.clock,
+            checkpointer=self._checkpointer,
+            policy=settings.policy,
+            jitter=ports.jitter,
+            silence_seconds=settings.silence_seconds,
+            batch_bytes=batch_bytes(line.allowed),
+        )
+
+    async def run(self) -> None:
+        """Carry the plan out. Every planned file has an outcome when this returns.
+
+        Cancellation stops the run within seconds and keeps what was received; files that were not
+        finished have no outcome then.
+        """
+        self._tally.active = self._active_files
+        self._tally.last_byte_at = self._ports.clock.monotonic()
+        unwatch = self._line.watch(self._tally.measure)
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                self._begin()
+                await self._settled.wait()
+                self._schedule.close()
+                group.cancel_scope.cancel()
+        finally:
+            unwatch()
+            self._committer.close()
+            await self._put_away_the_rest()
+
+    def _begin(self) -> None:
+        self._record_what_is_here()
+        self._group.start_soon(self._committer.run)
+        self._group.start_soon(self._checkpointer.run)
+        for item in self._plan.files:
+            if item.action is Action.COPY:
+                self._begin_copy(item)
+        # A worker that waits out a retry holds no permit, so there are more workers than permits.
+        for _ in range(2 * self._line.allowed):
+            self._group.start_soon(self._work)
+        self._check_settled()
+
+    def _record_what_is_here(self) -> None:
+        for item in self._plan.files:
+            if item.action is Action.REUSE:
+                self._tally.bytes_reused += item.file.size_bytes
+                self._record(item, "reused")
+
+    def _begin_copy(self, item: PlannedFile) -> None:
+        origin = self._planned.get(item.copy_of or "")
+        if origin is not None and origin.file.path not in self.outcomes:
+            self._copies[origin.file.path].append(item)  # when the first one is in place
+        else:
+            self._group.start_soon(self._copy, item)
+
+    # -- working ---------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        last: FileJob | None = None
+        while True:
+            work = self._schedule.take(last)
+            if work is None:
+                if not await self._schedule.wait():
+                    return
+                continue
+            last = work.job
+            if isinstance(work, Opening):
+                await self._open(work.job)
+            else:
+                await self._fetch(work)
+
+    async def _open(self, job: FileJob) -> None:
+        file, clock = job.file, self._ports.clock
+        began = clock.monotonic()
+        self._bus.tell(FileStarted(clock.time(), file.path, file.size_bytes))
+        try:
+            facts = await job.open(self._ports.sink)
+            self._tally.excuse(began, clock.monotonic())  # proving a big part takes minutes
+        except HfdlError as error:
+            self._fail(job, error)
+        else:
+            if facts.proven_bytes or facts.rejected_bytes:
+                self._tally.bytes_resumed += facts.proven_bytes
+                self._bus.tell(
+                    FileResumed(clock.time(), file.path, facts.proven_bytes, facts.rejected_bytes)
+                )
+            if not job.part.hashes_inline:
+                self._follow(job)
+            elif job.ledger.complete:
+                await self._finish(job)
+        finally:
+            self._schedule.opened(job)
+
+    async def _fetch(self, piece: Piece) -> None:
+        job = piece.job
+        try:
+            await self._fetcher.fetch(piece)
+        except RangeIgnoredError as error:
+            if not piece.is_stale():
+                await self._in_one_stream(job, error)
+        except HfdlError as error:
+            if not piece.is_stale():
+                self._fail(job, error)
+        else:
+            if not piece.is_stale() and job.ledger.complete and not job.followed:
+                await self._finish(job)
+
+    async def _in_one_stream(self, job: FileJob, error: RangeIgnoredError) -> None:
+        """Go on without ranges: a mode a file enters at most once."""
+        if job.whole:
+            self._fail(job, error)
+            return
+        self._schedule.withdraw(job)
+        try:
+            await job.start_over(whole=True)
+        except HfdlError as failure:
+            self._fail(job, failure)
+        else:
+            self._schedule.offer(job)
+
+    async def _finish(self, job: FileJob) -> None:
+        """End a file that was hashed as it came; a wrong one gets its second round."""
+        job.followed = True  # only the first of two workers that end together comes here
+        if job.is_right:
+            await self._hand_over(job)
+        else:
+            self._follow(job)
+
+    def _follow(self, job: FileJob) -> None:
+        job.followed = True
+        self._group.start_soon(self._prove, job)
+
+    async def _prove(self, job: FileJob) -> None:
+        """Follow the file to its digest."""
+
+        def again(message: str) -> None:
+            file, now = job.file, self._ports.clock.time()
+            self._bus.tell(SegmentRetried(now, file.path, 0, file.size_bytes, message, 0.0))
+            self._schedule.offer(job)
+
+        try:
+            await job.verify(again)
+        except HfdlError as error:
+            if not job.ended:
+                self._fail(job, error, keep=not isinstance(error, IntegrityError))
+        else:
+            if not job.ended:
+                await self._hand_over(job)
+
+    async def _hand_over(self, job: FileJob) -> None:
+        """Queue a verified file for publishing."""
+        await job.seal()
+        if job.ended:  # its last checkpoint failed
+            return
+        digest = job.file.digest
+        if digest is not None:
+            now = self._ports.clock.time()
+            self._bus.tell(FileVerified(now, job.file.path, digest.algorithm, digest.hex))
+        self._verified[job.file.path] = job
+        await self._committer.put(job.part)
+
+    async def _copy(self, item: PlannedFile) -> None:
+        placed = 0
+
+        def report(count: int) -> None:
+            nonlocal placed
+            placed += count
+            self._tally.bytes_copying += count
+
+        try:
+            async with self._copy_slots:
+                await self._ports.sink.copy(item, report)
+        except IntegrityError:
+            self._fetch_instead(item)
+        except HfdlError as error:
+            self._record(item, "failed", error)
+        else:
+            self._tally.bytes_reused += item.file.size_bytes
+            self._tell_published(item)
+            self._record(item, "reused")
+        finally:
+            self._tally.bytes_copying -= placed
+
+    def _fetch_instead(self, item: PlannedFile) -> None:
+        """What was to be copied is not that content (any more): get it from the Hub."""
+        if item.file.path in self.outcomes:
+            return
+        fetched = replace(item, action=Action.FETCH, copy_of=None)
+        self._planned[item.file.path] = fetched
+        self._schedule.add(fetched)
+
+    # -- outcomes --------------------------------------------------------------------------
+
+    def _published(self, part: Part, error: HfdlError | None) -> None:
+        job = self._verified.pop(part.file.path)
+        job.ended = True
+        self._schedule.drop(job)
+        if error is not None:
+            self._record(job.item, "failed", error)
+            return
+        self._tell_published(job.item)
+        self._record(job.item, "resumed" if job.resumed.proven_bytes else "downloaded")
+
+    def _tell_published(self, item: PlannedFile) -> None:
+        now = self._ports.clock.time()
+        self._bus.tell(FilePublished(now, item.file.path, item.file.size_bytes))
+
+    def _not_saved(self, job: FileJob, error: StorageError) -> None:
+        # A sync that failed once is not believed the next time, so the file cannot go on.
+        if not job.ended:
+            self._fail(job, error)
+
+    def _fail(self, job: FileJob, error: HfdlError, *, keep: bool = True) -> None:
+        job.ended = True
+        self._schedule.withdraw(job)
+        self._leaving += 1
+        self._group.start_soon(self._put_away, job, keep)
+        self._record(job.item, "failed", error)
+
+    def _record(
+        self, item: PlannedFile, status: FileStatus, error: HfdlError | None = None
+    ) -> None:
+        file = item.file
+        if file.path in self.outcomes:
+            return
+        self.outcomes[file.path] = FileReport(
+            file.path, file.size_bytes, status, file.digest, error
+        )
+        if error is None:
+            self._tally.files_done += 1
+            self._tally.bytes_finished += file.size_bytes
+        else:
+            self._tally.files_failed += 1
+            now = self._ports.clock.time()
+            self._bus.tell(FileFailed(now, file.path, error.kind, error.message))
+        for copy in self._copies.pop(file.path, ()):
+            if error is None:
+                self._group.start_soon(self._copy, copy)
+            else:
+                self._record(copy, "failed", error)
+        if error is not None and error.ends_run:
+            self._abort(error)
+        self._check_settled()
+
+    def _abort(self, error: HfdlError) -> None:
+        """Give every file that is not verified the same error: it would meet each of them."""
+        for job in list(self._schedule.jobs()):
+            if job.file.path not in self._verified:
+                job.ended = True
+                self._schedule.withdraw(job)
+        for item in self._planned.values():
+            file = item.file
+            if file.path not in self.outcomes and file.path not in self._verified:
+                self.outcomes[file.path] = FileReport(
+                    file.path, file.size_bytes, "failed", file.digest, error
+                )
+                self._tally.files_failed += 1
+        self._schedule.drop_waiting()
+        self._check_settled()
+
+    def _check_settled(self) -> None:
+        if len(self.outcomes) == len(self._planned) and not self._leaving:
+            self._settled.set()
+
+    # -- putting away ----------------------------------------------------------------------
+
+    def _active_files(self) -> Iterator[ActiveFile]:
+        jobs = list(self._schedule.jobs())
+        return (job.view() for job in jobs if job.is_open and not job.ended)
+
+    async def _put_away(self, job: FileJob, keep: bool) -> None:
+        """Save what a failed file has, or throw it away when it is known to be wrong."""
+        try:
+            await job.put_away(keep=keep)
+        except StorageError as error:
+            if error.ends_run:
+                self._abort(error)
+        self._schedule.drop(job)
+        self._leaving -= 1
+        self._check_settled()
+
+    async def _put_away_the_rest(self) -> None:
+        """Save and close the files of a run that ended early; all its tasks are gone by now."""
+        with anyio.move_on_after(FINAL_SECONDS, shield=True):
+            async with anyio.create_task_group() as group:
+                for job in list(self._schedule.jobs()):
+                    group.start_soon(self._save_for_later, job)
+
+    async def _save_for_later(self, job: FileJob) -> None:
+        try:
+            await job.put_away(keep=True)
+        except StorageError as error:
+            log.warning("%s: could not save the state: %s", job.file.path, error.message)

@@ -1,0 +1,206 @@
+"""One segment from request to written bytes, however many requests that takes.
+
+Each turn of the loop either gains bytes or counts a failure, so it cannot spin; what a broken
+connection had brought is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from hfdl_async.core import retry
+from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
+from hfdl_async.core.ledger import CELL_BYTES
+from hfdl_async.core.model import MIB, ByteRange, Chunk
+from hfdl_async.engine.bus import Bus
+from hfdl_async.engine.checkpoint import Checkpointer
+from hfdl_async.engine.filejob import FileJob
+from hfdl_async.engine.line import Flow, Line
+from hfdl_async.engine.ports import Clock, Part, Source
+from hfdl_async.engine.schedule import Piece
+from hfdl_async.engine.tally import Tally
+from hfdl_async.errors import (
+    HfdlError,
+    LostConnectionError,
+    RangeIgnoredError,
+    RateLimitedError,
+)
+
+WRITE_BATCH_BYTES = MIB  # one thread hop per MiB: smaller costs CPU, larger only memory
+BUFFERED_BYTES = 16 * MIB  # across all connections; what an interrupt may have in its hands
+FLUSH_SECONDS = 2.0
+
+
+def batch_bytes(connections: int) -> int:
+    """Return how much one connection gathers before it writes, so that the sum stays bounded."""
+    return max(64 * 1024, min(WRITE_BATCH_BYTES, BUFFERED_BYTES // max(1, connections)))
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Chunks that lie one behind the other, on their way to one write."""
+
+    part: Part
+    chunks: list[Chunk] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, chunk: Chunk) -> _Batch | None:
+        """Take *chunk* in; where it does not follow, return what was there and begin anew."""
+        full = None
+        if self.chunks and self.chunks[-1].span.stop != chunk.offset:
+            full = _Batch(self.part, self.chunks, self.size)
+            self.chunks, self.size = [], 0
+        self.chunks.append(chunk)
+        self.size += len(chunk.data)
+        return full
+
+    async def write(self) -> None:
+        """Write what was gathered and give every lease back, whatever happens."""
+        chunks, self.chunks, self.size = self.chunks, [], 0
+        try:
+            await self.part.write(chunks[0].offset, [chunk.data for chunk in chunks])
+        finally:
+            for chunk in chunks:
+                chunk.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches pieces; knows the line, the source and the patience of one download."""
+
+    source: Source
+    line: Line
+    tally: Tally
+    bus: Bus
+    clock: Clock
+    checkpointer: Checkpointer
+    policy: retry.Policy
+    jitter: Callable[[], float]
+    silence_seconds: float
+    batch_bytes: int
+
+    async def fetch(self, piece: Piece) -> None:
+        """Bring *piece* onto the disk.
+
+        Returns early when the job ended or started over meanwhile.
+
+        Raises:
+            HfdlError: the piece cannot be had; retries are used up or useless.
+        """
+        job, streak = piece.job, retry.Streak()
+        while not piece.is_stale() and (gap := job.gap(piece.span)):
+            try:
+                async with self.line.permits:
+                    if not piece.is_stale():
+                        await self._request(piece, gap)
+                if not piece.is_stale() and job.gap(piece.span) == gap:
+                    raise LostConnectionError(f"{job.file.path}: the stream ended at once")
+            except HfdlError as error:
+                if piece.is_stale() or (rest := job.gap(piece.span)) is None:
+                    return
+                streak = (streak if rest == gap else retry.Streak()).after(error)
+                await self._before_next_try(job, rest, error, streak)
+
+    async def _before_next_try(
+        self, job: FileJob, rest: ByteRange, error: HfdlError, streak: retry.Streak
+    ) -> None:
+        """Wait as long as the failure asks for, or raise what ends the tries."""
+        if isinstance(error, RangeIgnoredError):
+            raise error
+        now = self.clock.monotonic()
+        silent = self.tally.silent_seconds(now)
+        delay = retry.judge(
+            error,
+            streak,
+            self.policy,
+            contacted=self.source.contacted,
+            silent_seconds=silent,
+            jitter=self.jitter(),
+        )
+        if delay is None:
+            last = retry.give_up(error, streak, silent_seconds=silent)
+            raise last from error.__cause__
+        self.bus.tell(
+            SegmentRetried(
+                self.clock.time(), job.file.path, rest.start, rest.stop, error.message, delay
+            )
+        )
+        if isinstance(error, RateLimitedError) and error.retry_after_seconds:
+            self.tally.excuse(now, now + error.retry_after_seconds)
+        await self.clock.sleep(delay)
+
+    async def _request(self, piece: Piece, span: ByteRange) -> None:
+        """Make one request and write what it brings."""
+        job = piece.job
+        if job.whole:
+            span = ByteRange(0, job.file.size_bytes)
+        with anyio.CancelScope() as scope:
+            flow = self.line.begin(scope, silence_seconds=self.silence_seconds)
+            job.enter(flow)
+            self.tally.peak_connections = max(self.tally.peak_connections, self.line.busy)
+            throttled: float | None = None
+            failed = True
+            try:
+                async with self.source.open(
+                    job.file, span, whole=job.whole, fresh=job.fresh
+                ) as chunks:
+                    flow.listen(self.clock.monotonic())
+                    await self._receive(job, flow, chunks)
+                failed = False
+            except RateLimitedError as error:
+                throttled = error.retry_after_seconds or 0.0
+                raise
+            finally:
+                self.line.end(flow, failed=failed, throttled=throttled)
+                job.leave(flow)
+        if flow.cut_reason and not piece.is_stale():
+            reason = f"{job.file.path}: {flow.cut_reason}"
+            self.bus.tell(ConnectionReplaced(self.clock.time(), job.file.path, flow.cut_reason))
+            raise LostConnectionError(reason)
+
+    async def _receive(self, job: FileJob, flow: Flow, chunks: AsyncIterator[Chunk]) -> None:
+        batch = _Batch(job.part)
+        try:
+            async for chunk in chunks:
+                now = self.clock.monotonic()
+                self.tally.received(len(chunk.data), now)
+                self.line.received(flow, len(chunk.data), now)
+                for piece in self._wanted(job, chunk):
+                    if full := batch.add(piece):
+                        await self._write(job, flow, full)
+                if batch.size >= self.batch_bytes:
+                    await self._write(job, flow, batch)
+        finally:
+            # What has arrived is kept, also when the peer broke off or somebody cancelled.
+            await self._write(job, flow, batch, patience_seconds=FLUSH_SECONDS)
+
+    def _wanted(self, job: FileJob, chunk: Chunk) -> list[Chunk]:
+        """Return what of *chunk* is not on disk yet: a whole-file stream repeats the prefix."""
+        known = job.ledger.prefix if job.whole else 0
+        if chunk.offset >= known:
+            return [chunk]
+        if chunk.span.stop <= known:
+            chunk.release()
+            return []
+        data = memoryview(chunk.data)[known - chunk.offset :]
+        return [Chunk(known, data, chunk.release)]
+
+    async def _write(
+        self, job: FileJob, flow: Flow, batch: _Batch, *, patience_seconds: float | None = None
+    ) -> None:
+        if not batch.chunks:
+            return
+        count = batch.size
+        flow.pause()
+        # The disk cannot be stopped half-way; a cancelled wait would only forget what it wrote.
+        with anyio.move_on_after(patience_seconds, shield=True):
+            await batch.write()
+        flow.listen(self.clock.monotonic())
+        self.checkpointer.wrote(count)
+        job.grew()
+
+
+assert WRITE_BATCH_BYTES <= CELL_BYTES
