@@ -1,0 +1,1 @@
+"""Everything about HTTP and the Hub; the only package that knows either."""

@@ -1,0 +1,145 @@
+"""What aiohttp, ssl and the operating system raise, translated into our errors.
+
+The one function for it. The foreign exception is chained without its traceback: the frames of the
+HTTP library hold the headers and the URL of the request, secrets among them, and a traceback with
+locals would print them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from hfdl_async.errors import (
+    HfdlError,
+    LostConnectionError,
+    NetworkError,
+    ProtocolError,
+    UnsafeError,
+)
+from hfdl_async.net.addresses import PrivateAddressError
+from hfdl_async.net.headers import clean_text
+from hfdl_async.net.urls import Origin
+
+FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, asyncio.TimeoutError)
+# A bare RuntimeError says "connection closed" when a body is read after its transport went away.
+FOREIGN_IN_BODY = (*FOREIGN, RuntimeError)
+
+_NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+_NO_ROUTE = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}
+# A handshake that was cut off, not refused: the peer or the path went away.
+_CUT_HANDSHAKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+
+
+def translate(error: BaseException, *, what: str, origin: Origin) -> HfdlError:
+    """Return our error for *error*, which broke a request for *what* to *origin*.
+
+    Raise the result `from quiet(error)`.
+    """
+    chain = _chain(error)
+    site = origin.site
+    if any(isinstance(link, PrivateAddressError) for link in chain):
+        return private_target(what, site)
+    if any(isinstance(link, OSError) and link.errno in _NO_DESCRIPTORS for link in chain):
+        return LostConnectionError(
+            f"{what}: no connection to {site}: too many open files",
+            hint="raise the limit (`ulimit -n`), or use fewer connections with -t",
+        )
+    if refused := _tls_refusal(chain):
+        return UnsafeError(
+            f"{what}: the secure connection to {site} was refused: {clean_text(refused)}",
+            hint="check the clock, the address and whether a proxy re-signs traffic here",
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError) or _has(chain, socket.gaierror):
+        return _unknown_host(chain, what, site)
+    if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
+        return ProtocolError(
+            f"{what}: {site} did not answer in HTTP", hint="is it the right address and port?"
+        )
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return LostConnectionError(f"{what}: {site} did not accept a connection in time")
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        return LostConnectionError(f"{what}: {site} fell silent")
+    if isinstance(error, aiohttp.InvalidURL):
+        return NetworkError(f"{what}: the address of {site} cannot be used")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return LostConnectionError(f"{what}: cannot connect to {site}: {_reason(chain)}")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return LostConnectionError(f"{what}: {site} ended the answer before its last byte")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return LostConnectionError(f"{what}: {site} closed the connection without an answer")
+    return LostConnectionError(f"{what}: the connection to {site} broke: {_reason(chain)}")
+
+
+def quiet(error: BaseException) -> BaseException | None:
+    """Return *error* fit to be chained: without tracebacks, and None where its text has a URL."""
+    for link in _chain(error):
+        link.__traceback__ = None
+    # "Connection timeout to host <the whole URL>", and two that print the request.
+    telling = (aiohttp.ConnectionTimeoutError, aiohttp.ClientResponseError, aiohttp.InvalidURL)
+    return None if isinstance(error, telling) else error
+
+
+def private_target(what: str, site: str) -> UnsafeError:
+    """Return the refusal of a redirect from a public Hub into a private network."""
+    return UnsafeError(
+        f"{what}: refused a redirect from the Hub to {site}, an address inside a private network",
+        hint="if that is meant, pass --allow private-redirects",
+    )
+
+
+def _tls_refusal(chain: list[BaseException]) -> str | None:
+    for link in chain:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return link.verify_message or link.reason or "certificate verification failed"
+    for link in chain:
+        # Only while connecting: later, a broken record is damage on the way like any other.
+        if isinstance(link, ssl.SSLError) and isinstance(chain[0], aiohttp.ClientConnectorError):
+            return None if isinstance(link, _CUT_HANDSHAKE) else (link.reason or "TLS failure")
+    return None
+
+
+def _unknown_host(chain: list[BaseException], what: str, site: str) -> LostConnectionError:
+    codes = {link.errno for link in chain if isinstance(link, socket.gaierror)}
+    # EAI_AGAIN: no name server could be reached; what a pulled cable looks like from here.
+    if socket.EAI_AGAIN in codes:
+        return LostConnectionError(
+            f"{what}: no network, or no name server to ask for {site}",
+            hint="check the connection to the internet",
+        )
+    return LostConnectionError(
+        f"{what}: there is no host {site} (DNS)",
+        hint="check the address and HF_ENDPOINT, and the connection to the internet",
+    )
+
+
+def _reason(chain: list[BaseException]) -> str:
+    for link in reversed(chain):
+        if isinstance(link, OSError) and link.errno is not None:
+            if link.errno in _NO_ROUTE:
+                return "no network, or no way to that host"
+            return clean_text(link.strerror or errno.errorcode.get(link.errno, "I/O error"), 200)
+    return clean_text(type(chain[0]).__name__, 200)
+
+
+def _has(chain: list[BaseException], kind: type[BaseException]) -> bool:
+    return any(isinstance(link, kind) for link in chain)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    links: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    while todo and len(links) < 20:
+        link = todo.pop()
+        if link is None or any(link is seen for seen in links):
+            continue
+        links.append(link)
+        inner = getattr(link, "os_error", None)
+        todo += [link.__context__, link.__cause__]
+        todo.append(inner if isinstance(inner, BaseException) else None)
+    return links

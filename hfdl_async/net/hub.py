@@ -1,0 +1,317 @@
+"""What the Hub knows of a repo: its commit, its files, their sizes. Native, patient, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from hfdl_async.core.model import (
+    KIB,
+    MIB,
+    ByteRange,
+    ListedFile,
+    Listing,
+    RemoteFile,
+    RepoRef,
+    RequestCounts,
+)
+from hfdl_async.core.retry import Policy, Streak, give_up, judge
+from hfdl_async.errors import (
+    GatedError,
+    HfdlError,
+    IntegrityError,
+    NetworkError,
+    ProtocolError,
+    UnsafeError,
+)
+from hfdl_async.net.endpoints import api_url, quoted, resolve_url
+from hfdl_async.net.headers import clean_text, content_range, integer, next_link
+from hfdl_async.net.holds import Clock
+from hfdl_async.net.hops import Hops, Kind
+from hfdl_async.net.pages import next_page, parse_commit, parse_page
+from hfdl_async.net.redirects import REDIRECTS, Credential, RefreshToken, Trail
+from hfdl_async.net.refusals import Asked, is_html, not_a_hub, read_refusal
+from hfdl_async.net.targets import valid_repo_id
+from hfdl_async.net.transport import Answer, Timeouts, Transport
+from hfdl_async.net.urls import Url, parse_url
+
+MAX_INFO_BYTES = 128 * MIB  # repeats the name of every file: a million of them fit
+MAX_PAGE_BYTES = 64 * MIB  # a page of 1,000 entries has 300 KiB; some mirrors do not page
+MAX_PAGES = 50_000
+MAX_FILES = 2_000_000
+THREAD_PARSE_BYTES = 128 * KIB  # beyond, parsing would be felt by everything else on the loop
+MEASURE_AT_ONCE = 8
+DEFAULT_POLICY, DEFAULT_TIMEOUTS = Policy(), Timeouts()
+
+T = TypeVar("T")
+
+
+class Hub:
+    """One repo at one endpoint, asked as one user.
+
+    Raises:
+        UsageError: the token cannot be one.
+        UnsafeError: the token would go over plain http to another machine.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        repo: RepoRef,
+        *,
+        token: str | None = None,
+        policy: Policy = DEFAULT_POLICY,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        allow: frozenset[str] = frozenset(),
+        jitter: Callable[[], float] = lambda: 1.0,
+        clock: Clock | None = None,
+        refresh_token: RefreshToken | None = None,
+    ) -> None:
+        self.repo = repo
+        self.allow = allow
+        self.clock: Clock = clock or transport.clock
+        self._policy = policy
+        self._jitter = jitter
+        self._commit: str | None = None
+        origin = parse_url(repo.endpoint).origin
+        credential = Credential(token, origin, allow=allow, refresh=refresh_token)
+        self.hops = Hops(transport, origin, credential, timeouts=timeouts, allow=allow)
+
+    @property
+    def contacted(self) -> bool:
+        """Whether the Hub has answered anything at all."""
+        return self.hops.contacted
+
+    def requests(self) -> RequestCounts:
+        """Return how many requests were made so far, for whatever purpose."""
+        return self.hops.requests()
+
+    def asked(self, path: str | None = None) -> Asked:
+        """Return what to say in messages about the repo, or about one file of it."""
+        return Asked(self.repo, self.hops.credential.anonymous, path)
+
+    def trail_to(self, url: Url, path: str | None = None, *, trusted: bool = True) -> Trail:
+        """Return the start of a chain of redirects at *url*."""
+        what = self.asked(path).subject
+        return Trail(url, self.hops.endpoint, what=what, trusted=trusted)
+
+    def file_url(self, commit: str, path: str) -> Url:
+        """Return the address of one file of *commit*."""
+        return parse_url(resolve_url(self.repo, commit, path))
+
+    async def pin(self) -> tuple[RepoRef, str]:
+        """Return the repo under its present name, and the commit its revision stands for.
+
+        Raises:
+            NotFoundError, AccessError: no such repo or revision, or not for us.
+            NetworkError, UnsafeError: no usable answer.
+        """
+        repo, commit = await self._patiently(self._pin)
+        self.repo, self._commit = repo, commit
+        return repo, commit
+
+    async def _pin(self) -> tuple[RepoRef, str]:
+        url = parse_url(api_url(self.repo, f"revision/{quoted(self.repo.revision)}"))
+        trail = self.trail_to(url)
+        body, _ = await self._json(trail, MAX_INFO_BYTES)
+        subject = self.repo.repo_id
+        commit, name = await _parse(parse_commit, body, subject)
+        # Only a redirect renames, and only at home: elsewhere the id is another Hub's.
+        moved = trail.hops > 0 and trail.at_home and name is not None
+        if moved and name != self.repo.repo_id:
+            assert name is not None
+            if not valid_repo_id(name):
+                raise UnsafeError(f"{subject}: redirected to the odd name {clean_text(name)!r}")
+            return replace(self.repo, repo_id=name), commit
+        return self.repo, commit
+
+    async def listing(
+        self, commit: str, on_listed: Callable[[int], None] = lambda _: None
+    ) -> Listing:
+        """Return every file of *commit*; *on_listed* hears the running total after each page.
+
+        Raises:
+            ProtocolError: the listing is malformed, too long, or repeats itself.
+            UnsafeError: it names a file twice, or goes on at another host.
+            NotFoundError, AccessError, NetworkError: as `pin`.
+        """
+        self._commit = commit
+        tree = f"tree/{commit}"
+        url = parse_url(api_url(self.repo, tree) + "?recursive=true&expand=false")
+        tree_path = api_url(self.repo, tree)[len(self.repo.endpoint) :]
+        files: dict[str, ListedFile] = {}
+        seen = {url.exact}
+        while True:
+            page, target = await self._patiently(partial(self._page, url))
+            for file in page:
+                if file.path in files:
+                    shown = clean_text(file.path, 200)
+                    raise UnsafeError(f"{self.repo.repo_id}: the listing names {shown} twice")
+                files[file.path] = file
+            on_listed(len(files))
+            if target is None:
+                return Listing(commit, tuple(files.values()))
+            url = next_page(
+                url,
+                target,
+                endpoint=self.repo.endpoint,
+                tree=tree_path,
+                subject=self.repo.repo_id,
+            )
+            if url.exact in seen:
+                raise NetworkError(f"{self.repo.repo_id}: the pages of the listing go in a circle")
+            seen.add(url.exact)
+            if len(files) > MAX_FILES or len(seen) > MAX_PAGES:
+                raise NetworkError(
+                    f"{self.repo.repo_id}: the listing does not end "
+                    f"({len(files)} files on {len(seen) - 1} pages)"
+                )
+
+    async def _page(self, url: Url) -> tuple[list[ListedFile], str | None]:
+        body, answer = await self._json(self.trail_to(url), MAX_PAGE_BYTES)
+        page = await _parse(parse_page, body, self.repo.repo_id)
+        return page, next_link(answer.headers("Link"))
+
+    async def _json(self, trail: Trail, limit: int) -> tuple[bytes, Answer]:
+        answer = await self.hops.follow(trail, "api")
+        if answer.status != 200:
+            raise await self.refused(answer)
+        site = answer.url.origin.site
+        if is_html(answer):
+            answer.close()
+            raise not_a_hub(trail.what, site, "the answer is a web page")
+        if answer.header("Content-Encoding") not in (None, "", "identity"):
+            answer.close()
+            raise ProtocolError(f"{trail.what}: {site} sent a compressed answer, unasked")
+        body = await answer.body(limit)
+        if len(body) > limit:
+            raise ProtocolError(f"{trail.what}: {site} sent more than {limit // MIB} MiB")
+        return body, answer
+
+    async def refused(self, answer: Answer, path: str | None = None) -> HfdlError:
+        """Return the error that *answer*, which is not the content, stands for; closes it."""
+        return await read_refusal(answer, self.asked(path), now=self.clock.time())
+
+    async def measure(self, files: Sequence[ListedFile]) -> tuple[RemoteFile, ...]:
+        """Return *files* of the last listing as they can be fetched and proven.
+
+        Sizes that the listing left out are asked for, a few at a time.
+
+        Raises:
+            GatedError: the Hub hides the digests: access was not granted.
+            IntegrityError: the endpoint publishes no digest.
+            NotFoundError, AccessError, NetworkError: as `pin`.
+        """
+        self._check_provable(files)
+        unsized = [file.path for file in files if file.size_bytes is None]
+        sizes: dict[str, int] = {}
+        failures: list[HfdlError] = []
+        limiter = anyio.CapacityLimiter(MEASURE_AT_ONCE)
+
+        async def one(path: str) -> None:
+            try:
+                async with limiter:
+                    sizes[path] = await self._patiently(partial(self._size, path))
+            except HfdlError as error:
+                failures.append(error)
+                group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for path in unsized:
+                group.start_soon(one, path)
+        if failures:
+            raise failures[0]
+        return tuple(
+            RemoteFile(
+                file.path,
+                sizes[file.path] if file.size_bytes is None else file.size_bytes,
+                file.digest,
+            )
+            for file in files
+        )
+
+    def _check_provable(self, files: Sequence[ListedFile]) -> None:
+        masked = next((file.path for file in files if file.masked), None)
+        if masked is not None:
+            asked = self.asked(masked)
+            login = ", then run `hf auth login` or pass --token" if asked.anonymous else ""
+            raise GatedError(
+                f"{asked.subject}: the Hub hides its digest: access is restricted",
+                hint=f"ask for access on {asked.page}{login}",
+                url=asked.page,
+            )
+        bare = next((file.path for file in files if file.digest is None), None)
+        if bare is not None and "unverified" not in self.allow:
+            raise IntegrityError(
+                f"{self.asked(bare).subject}: {self.repo.endpoint} publishes no digest, "
+                "so nothing could be proven",
+                hint="use another endpoint, or pass --allow unverified",
+            )
+
+    async def _size(self, path: str) -> int:
+        """Ask for one byte of a file; the answer's headers say how many there are."""
+        trail = self.trail_to(self.file_url(self._commit or self.repo.revision, path), path)
+        kind: Kind = "resolve"
+        while True:
+            answer = await self.hops.send(trail, kind, span=ByteRange(0, 1))
+            size = _stated_size(answer)
+            if size is not None:
+                answer.close()
+                return size
+            if answer.status not in REDIRECTS:
+                break
+            await self.hops.step(trail, answer)
+            kind = "data"
+        if answer.status in {200, 206, 416}:
+            answer.close()
+            raise ProtocolError(f"{trail.what}: {answer.url.origin.site} does not say its size")
+        raise await self.refused(answer, path)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what *attempt* does, tried again for as long as `core.retry` advises."""
+        streak = Streak()
+        began = self.clock.monotonic()
+        while True:
+            try:
+                return await attempt()
+            except NetworkError as error:
+                streak = streak.after(error)
+                silent = max(0.0, self.clock.monotonic() - began - streak.waited_seconds)
+                delay = judge(
+                    error,
+                    streak,
+                    self._policy,
+                    contacted=self.contacted,
+                    silent_seconds=silent,
+                    jitter=self._jitter(),
+                )
+                if delay is None:
+                    final = give_up(error, streak, silent_seconds=silent)
+                    raise final from (None if final is error else error)
+                self.hops.count_retry()
+            await self.clock.sleep(delay)
+
+
+async def _parse(parser: Callable[[bytes, str], T], body: bytes, subject: str) -> T:
+    if len(body) < THREAD_PARSE_BYTES:
+        return parser(body, subject)
+    return await anyio.to_thread.run_sync(parser, body, subject)
+
+
+def _stated_size(answer: Answer) -> int | None:
+    """Return the size of the whole file as the headers of an answer to one byte state it."""
+    linked = integer(answer.header("X-Linked-Size"))
+    if linked is not None and answer.status < 400:
+        return linked
+    stated = content_range(answer.header("Content-Range"))
+    if answer.status in {206, 416} and stated is not None:
+        return stated.total
+    encoded = answer.header("Content-Encoding") not in (None, "", "identity")
+    if answer.status == 200 and not encoded and not is_html(answer):
+        return answer.length
+    return None

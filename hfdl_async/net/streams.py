@@ -1,0 +1,100 @@
+"""The body of one data answer as chunks that know where they belong.
+
+A class and not an async generator: nothing is left to be closed by a garbage collector, and
+leaving the block early drops the connection at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from hfdl_async.core.model import ByteRange, Chunk, RemoteFile
+from hfdl_async.errors import ProtocolError
+from hfdl_async.net.bodies import Inflater
+from hfdl_async.net.transport import Answer
+
+if TYPE_CHECKING:
+    from hfdl_async.net.source import HubSource
+
+
+class Stream(AbstractAsyncContextManager["Stream"]):
+    """Chunks of *span* in order; ends after its last byte, or earlier when the peer does.
+
+    Each chunk is a lease, counted in the source's `leased` until it is released.
+    """
+
+    def __init__(
+        self, source: HubSource, file: RemoteFile, span: ByteRange, *, whole: bool, fresh: bool
+    ) -> None:
+        self._source = source
+        self._file = file
+        self._span = span
+        self._whole = whole
+        self._fresh = fresh
+        self._offset = span.start
+        self._answer: Answer | None = None
+        self._inflater: Inflater | None = None
+        self._packed = b""
+
+    async def __aenter__(self) -> Stream:
+        self._answer, coding = await self._source.begin(
+            self._file, self._span, whole=self._whole, fresh=self._fresh
+        )
+        if coding == "deflated":
+            self._inflater = Inflater(self._answer.what)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._answer is not None:
+            # Not drained: what comes after the last wanted byte is nothing we asked for.
+            self._answer.close()
+            self._answer = None
+            self._source.end(self._file, self._span, complete=self._offset == self._span.stop)
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        left = self._span.stop - self._offset
+        if not left:
+            raise StopAsyncIteration
+        assert self._answer is not None, "used outside of its block"
+        if self._inflater is None:
+            data: bytes | memoryview = await self._answer.chunk()
+        else:
+            data = await self._inflated(self._answer, self._inflater)
+        if not data:
+            raise StopAsyncIteration
+        if len(data) > left:
+            data = memoryview(data)[:left]
+        chunk = Chunk(self._offset, data, self._release)
+        self._offset += len(data)
+        self._source.leased += 1
+        return chunk
+
+    def _release(self) -> None:
+        self._source.leased -= 1
+
+    async def _inflated(self, answer: Answer, inflater: Inflater) -> bytes:
+        """Return decoded bytes, none at the end.
+
+        Raises:
+            ProtocolError: there is more than the file has; only one byte more is ever decoded.
+        """
+        room = self._span.stop - self._offset + 1
+        while True:
+            packed = self._packed or await answer.chunk()
+            if not packed:
+                return b""
+            plain, self._packed = inflater.feed(packed, room)
+            if len(plain) == room:
+                raise ProtocolError(f"{answer.what}: decodes to more than {self._span.stop} bytes")
+            if plain:
+                return plain
