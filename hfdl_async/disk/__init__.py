@@ -1,0 +1,1 @@
+"""The only place that changes the disk: parts, records, receipts, final names."""

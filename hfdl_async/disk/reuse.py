@@ -1,0 +1,148 @@
+"""Finding content that is wanted elsewhere on this machine. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from hfdl_async.core.model import Digest, RemoteFile
+from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.core.state import Receipt
+from hfdl_async.disk.calls import Calls
+from hfdl_async.disk.content import Progress, read_content
+from hfdl_async.disk.crew import for_each
+from hfdl_async.disk.folder import open_for_reading
+from hfdl_async.disk.receipts import Receipts, fits
+from hfdl_async.errors import StorageError
+
+Sizes = dict[int, dict[Digest, str]]
+"""What is looked for: size, then digest, then content key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that may hold wanted content; *receipt* is one that fits."""
+
+    path: Path
+    size: int
+    receipt: Receipt | None
+
+
+def wanted(files: Iterable[RemoteFile]) -> Sizes:
+    """Return *files* as something to look for; those without a digest cannot be found."""
+    sizes: Sizes = {}
+    for file in files:
+        if file.digest is not None and file.content_key is not None and file.size_bytes:
+            sizes.setdefault(file.size_bytes, {})[file.digest] = file.content_key
+    return sizes
+
+
+def candidates(calls: Calls, folder: Path, sizes: Sizes) -> list[Candidate]:
+    """Return the files below *folder* that have one of the sizes, each file once.
+
+    Links to files are followed (a shared cache is made of them), links to folders are not.
+    """
+    seen: set[tuple[int, int]] = set()
+    found: list[Candidate] = []
+    receipts: dict[str, Receipts] = {}
+    for path, home in _walk(folder):
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue  # gone, or a link to nowhere
+        identity = (status.st_dev, status.st_ino)
+        if not stat.S_ISREG(status.st_mode) or status.st_size not in sizes or identity in seen:
+            continue
+        seen.add(identity)
+        if home not in receipts:
+            receipts[home] = _receipts_of(calls, home)
+        key = os.path.relpath(path, home).replace(os.sep, "/")
+        receipt = receipts[home].by_path.get(key)
+        known = receipt if receipt is not None and fits(receipt, status) else None
+        found.append(Candidate(Path(os.path.realpath(path)), status.st_size, known))
+    return found
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield every file below *folder* and the nearest folder of a download that holds it."""
+    homes: dict[str, str] = {}
+    for path, folders, names in os.walk(folder):
+        above = homes.get(os.path.dirname(path), os.fspath(folder))
+        homes[path] = path if STATE_FOLDER in folders else above
+        if STATE_FOLDER in folders:
+            folders.remove(STATE_FOLDER)
+        for name in names:
+            yield os.path.join(path, name), homes[path]
+
+
+def _receipts_of(calls: Calls, home: str) -> Receipts:
+    receipts = Receipts(calls)
+    try:
+        with open_for_reading(calls, home) as (_, state):
+            if state is not None:
+                receipts.load(state)
+    except (OSError, StorageError):
+        pass  # then the files there are read instead
+    return receipts
+
+
+async def find_elsewhere(
+    calls: Calls,
+    files: Iterable[RemoteFile],
+    folders: Sequence[Path],
+    *,
+    limiter: anyio.CapacityLimiter,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
+    """Return where the content of *files* lies below *folders*, by content key.
+
+    A receipt that fits is believed; other files of a wanted size are read.
+    """
+    sizes = wanted(files)
+    found: dict[str, Path] = {}
+    unread: list[Candidate] = []
+    for folder in folders:
+        for candidate in await to_thread.run_sync(
+            candidates, calls, folder, sizes, limiter=limiter
+        ):
+            digest = candidate.receipt.digest if candidate.receipt else None
+            key = sizes[candidate.size].get(digest) if digest else None
+            if key is not None:
+                found.setdefault(key, candidate.path)
+            elif digest is None or not _comparable(sizes[candidate.size], digest):
+                unread.append(candidate)
+
+    async def read(candidate: Candidate) -> None:
+        keys = {digest: key for digest, key in sizes[candidate.size].items() if key not in found}
+        if not keys:
+            return
+        algorithms = {digest.algorithm for digest in keys}
+        path = candidate.path
+        try:
+            content = await read_content(
+                calls,
+                str(path),
+                lambda: os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)),
+                algorithms,
+                limiter=limiter,
+                progress=progress,
+            )
+        except StorageError:
+            return  # not readable for us: it will be fetched instead
+        for digest in content.digests.values():
+            if digest in keys and content.steady:
+                found.setdefault(keys[digest], path)
+
+    await for_each(unread, read, tasks=int(limiter.total_tokens))
+    return found
+
+
+def _comparable(wanted_digests: dict[Digest, str], digest: Digest) -> bool:
+    """Return whether *digest* says that a file holds none of the wanted contents."""
+    return all(other.algorithm == digest.algorithm for other in wanted_digests)

@@ -1,0 +1,87 @@
+"""State files: read with a limit, replaced in one step, set aside when they cannot be used."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+
+from hfdl_async.core.sealed import StateRefused
+from hfdl_async.disk.calls import Calls, Folder, is_link
+
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # names of private repos are nobody else's business
+TEMPORARY = ".tmp"  # ends the name of every file that is worthless once its writer is gone
+
+
+def temporary_name(name: str) -> str:
+    """Return a name beside *name* that nobody else uses."""
+    return f"{name}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY}"
+
+
+def read_state(calls: Calls, folder: Folder, name: str, limit: int) -> bytes | None:
+    """Return what the state file *name* holds, or None where there is none.
+
+    Raises:
+        StateRefused: it is a link or no plain file, or larger than *limit* bytes.
+        OSError: it cannot be read.
+    """
+    try:
+        found = calls.look(folder, name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not stat.S_ISREG(found.st_mode) or is_link(found):
+        raise StateRefused("not a plain file")
+    if found.st_size > limit:
+        raise StateRefused(f"larger than {limit} bytes")
+    fd = calls.open_file(folder, name, os.O_RDONLY)
+    try:
+        buffer = bytearray(found.st_size)
+        count = calls.read_into(fd, memoryview(buffer), 0)
+    finally:
+        os.close(fd)
+    return bytes(buffer[:count])
+
+
+def write_state(calls: Calls, folder: Folder, name: str, data: bytes) -> None:
+    """Replace the state file *name* in one step: the old one stays until the new one is safe.
+
+    Raises:
+        OSError: the old one is still there.
+    """
+    temporary = temporary_name(name)
+    fd = calls.open_file(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    try:
+        try:
+            calls.write_at(fd, [data], 0)
+            calls.sync_data(fd)
+        finally:
+            calls.close(fd)
+        calls.rename(folder, temporary, folder, name)
+    except OSError:
+        remove_if_there(calls, folder, temporary)
+        raise
+    calls.sync_folder(folder)
+
+
+def remove_if_there(calls: Calls, folder: Folder, name: str) -> bool:
+    """Remove *name* whatever it is, a folder by setting it aside; return whether it was there."""
+    try:
+        calls.unlink(folder, name)
+    except FileNotFoundError:
+        return False
+    except (IsADirectoryError, PermissionError):  # Linux says the one of a folder, others the other
+        if not stat.S_ISDIR(calls.look(folder, name).st_mode):
+            raise
+        set_aside(calls, folder, name)
+    return True
+
+
+def set_aside(calls: Calls, folder: Folder, name: str) -> str:
+    """Keep what has the name *name* under another one, once; return that name."""
+    aside = f"{name}.bad"
+    try:
+        calls.rename(folder, name, folder, aside)
+    except OSError:
+        aside = f"{aside}-{secrets.token_hex(4)}"  # something that cannot be replaced was there
+        calls.rename(folder, name, folder, aside)
+    return aside

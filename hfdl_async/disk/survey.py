@@ -1,0 +1,288 @@
+"""What lies at the final names: looked at, compared with receipts, read only where it must be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+
+import anyio
+from anyio import to_thread
+
+from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.model import Algorithm, RemoteFile
+from hfdl_async.core.state import Receipt
+from hfdl_async.disk.calls import Calls, Folder, is_link
+from hfdl_async.disk.content import Content, opener_at, read_content
+from hfdl_async.disk.crew import for_each
+from hfdl_async.disk.folder import PARTS, folder_at, split_path
+from hfdl_async.disk.memorypart import IN_MEMORY_BYTES
+from hfdl_async.disk.partopen import part_key, part_names, read_claims
+from hfdl_async.disk.receipts import fits
+from hfdl_async.disk.trouble import translate
+
+LOOK_FILES = 2000  # looked at in one hop: some 20 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One file of the listing and what is known of its place without reading."""
+
+    file: RemoteFile
+    receipt: Receipt | None
+    found: os.stat_result
+    same: bool  # the receipt is one of the content that is wanted
+
+    @property
+    def fits(self) -> bool:
+        """Whether the receipt covers the file as it is now."""
+        return self.receipt is not None and fits(self.receipt, self.found)
+
+
+def judge_unread(case: Case, *, verify: bool) -> Finding | None:
+    """Return the finding that needs no reading, or None."""
+    receipt, size = case.receipt, case.found.st_size
+    if case.fits and case.same:
+        return None if verify else Finding(Found.FITS, receipt=receipt)
+    if case.fits:
+        return Finding(Found.OLDER, receipt=receipt)
+    if size != case.file.size_bytes and (receipt is None or size != receipt.size):
+        return Finding(Found.FOREIGN if receipt is None else Found.CHANGED, receipt=receipt)
+    if case.file.digest is None and receipt is None:
+        return Finding(Found.FOREIGN)
+    return None
+
+
+def judge_read(case: Case, content: Content, commit: str) -> Finding:
+    """Return the finding for a file that was read."""
+    file, receipt = case.file, case.receipt
+    found = content.digests.get(file.digest.algorithm) if file.digest else None
+    if _is_wanted(case, content) and content.steady:
+        if case.fits and case.same:
+            return Finding(Found.FITS, receipt=receipt, found=found)
+        fresh = receipt_for(file, content.found, content.cells, commit)
+        return Finding(Found.RIGHT, receipt=fresh, found=found)
+    if receipt is None:
+        return Finding(Found.FOREIGN, found=found)
+    if content.steady and _is_recorded(receipt, content):
+        return Finding(Found.OLDER, receipt=receipt, found=found)
+    untouched = (
+        receipt.size == content.found.st_size and receipt.mtime_ns == content.found.st_mtime_ns
+    )
+    return Finding(Found.ROTTEN if untouched else Found.CHANGED, receipt=receipt, found=found)
+
+
+def _is_wanted(case: Case, content: Content) -> bool:
+    if content.found.st_size != case.file.size_bytes:
+        return False
+    if case.file.digest is None:
+        return case.same and case.receipt is not None and case.receipt.cells == content.cells
+    return content.digests.get(case.file.digest.algorithm) == case.file.digest
+
+
+def _is_recorded(receipt: Receipt, content: Content) -> bool:
+    if receipt.size != content.found.st_size:
+        return False
+    if receipt.digest is None:
+        return receipt.cells == content.cells
+    return content.digests.get(receipt.digest.algorithm) == receipt.digest
+
+
+def receipt_for(
+    file: RemoteFile, found: os.stat_result, cells: tuple[str, ...], commit: str
+) -> Receipt:
+    """Return the receipt of *file*, which is verified and *found* at its final name."""
+    keep_cells = file.digest is None or file.size_bytes > IN_MEMORY_BYTES
+    return Receipt(
+        path=file.path,
+        size=file.size_bytes,
+        digest=file.digest,
+        cells=cells if keep_cells else (),
+        mtime_ns=found.st_mtime_ns,
+        ctime_ns=found.st_ctime_ns,
+        inode=found.st_ino,
+        commit=commit,
+    )
+
+
+def claimed_bytes(
+    calls: Calls, state: Folder | None, files: Iterable[RemoteFile], commit: str
+) -> dict[str, int]:
+    """Return how many bytes the records of unfinished *files* claim, by path; unproven."""
+    if state is None:
+        return {}
+    try:
+        parts = calls.open_folder(state, PARTS)
+    except FileNotFoundError:
+        return {}
+    claimed: dict[str, int] = {}
+    try:
+        names = set(calls.names_in(parts))
+        for file in files:
+            kept = part_names(part_key(file, commit)) if names else None
+            if kept is not None and names.issuperset((kept.part, kept.record)):
+                claims = read_claims(calls, parts, kept, file, None)
+                claimed[file.path] = sum(claim.length for claim in claims or ())
+    finally:
+        calls.close_folder(parts)
+    return claimed
+
+
+def _status_at(calls: Calls, root: Folder, path: str, *, follow: bool) -> os.stat_result | None:
+    folder, name = split_path(path)
+    try:
+        with folder_at(calls, root, folder, follow=follow) as opened:
+            return calls.look(opened, name)
+    except OSError:
+        return None  # gone, or no longer where it was
+
+
+def at_final_names(
+    calls: Calls, root: Folder, receipts: Iterable[Receipt], *, follow: bool
+) -> list[Receipt]:
+    """Return those of *receipts* that fit what lies at their final names."""
+    fitting = []
+    for receipt in receipts:
+        found = _status_at(calls, root, receipt.path, follow=follow)
+        if found is not None and fits(receipt, found):
+            fitting.append(receipt)
+    return fitting
+
+
+def recorded_size_at(calls: Calls, root: Folder, receipt: Receipt) -> int | None:
+    """Return the size of the plain file at *receipt*'s final name, or None where there is none."""
+    found = _status_at(calls, root, receipt.path, follow=True)
+    return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
+class Survey:
+    """Looks at many final names below one open folder; changes nothing."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        root: Folder | None,
+        state: Folder | None,
+        receipts: Mapping[str, Receipt],
+        commit: str,
+        *,
+        follow: bool,
+        disk: anyio.CapacityLimiter,
+        hashing: anyio.CapacityLimiter,
+    ) -> None:
+        self._calls = calls
+        self._root = root
+        self._state = state
+        self._receipts = receipts
+        self._commit = commit
+        self._follow = follow
+        self._disk, self._hashing = disk, hashing
+
+    async def look_at(
+        self,
+        files: Sequence[RemoteFile],
+        *,
+        verify: bool,
+        progress: Callable[[int], None] | None,
+    ) -> dict[str, Finding]:
+        """Return what was found for each of *files*; *progress* hears how many are done.
+
+        Raises:
+            UnsafeError: a folder on the way to one is a link.
+            StorageError: the disk cannot be read.
+        """
+        findings: dict[str, Finding] = {}
+        unread: list[Case] = []
+
+        def note(path: str, finding: Finding) -> None:
+            findings[path] = finding
+            if progress is not None:
+                progress(len(findings))
+
+        ordered = sorted(files, key=lambda file: split_path(file.path))
+        for start in range(0, len(ordered), LOOK_FILES):
+            batch = ordered[start : start + LOOK_FILES]
+            for place in await to_thread.run_sync(self._look, batch, limiter=self._disk):
+                if isinstance(place, Case):
+                    finding = judge_unread(place, verify=verify)
+                    if finding is None:
+                        unread.append(place)
+                    else:
+                        note(place.file.path, finding)
+                else:
+                    note(*place)
+
+        async def read(case: Case) -> None:
+            note(case.file.path, await self._read(case))
+
+        await for_each(unread, read, tasks=int(self._hashing.total_tokens))
+        add_leftovers = partial(self._add_leftover_parts, ordered, findings)
+        await to_thread.run_sync(add_leftovers, limiter=self._disk)
+        return findings
+
+    def _add_leftover_parts(
+        self, files: Sequence[RemoteFile], findings: dict[str, Finding]
+    ) -> None:
+        """Note what unfinished parts claim to hold."""
+        have = claimed_bytes(self._calls, self._state, files, self._commit)
+        for path, count in have.items():
+            if findings[path].state not in (Found.FITS, Found.RIGHT):
+                findings[path] = replace(findings[path], have_bytes=count)
+
+    def _look(self, files: Sequence[RemoteFile]) -> list[Case | tuple[str, Finding]]:
+        places: list[Case | tuple[str, Finding]] = []
+        if self._root is None:
+            return [(file.path, Finding(Found.ABSENT)) for file in files]
+        for folder, group in groupby(files, key=lambda file: split_path(file.path)[0]):
+            inside = list(group)
+            try:
+                with folder_at(self._calls, self._root, folder, follow=self._follow) as opened:
+                    places += [self._look_at_one(opened, file) for file in inside]
+            except FileNotFoundError:
+                places += [(file.path, Finding(Found.ABSENT)) for file in inside]
+            except OSError as error:
+                if error.errno != errno.ENOTDIR:
+                    raise translate(error, error.filename or self._root.join(folder)) from error
+                blocker = os.path.relpath(error.filename or folder, self._root.path)
+                blocked = Finding(Found.IN_THE_WAY, blocker=blocker.replace(os.sep, "/"))
+                places += [(file.path, blocked) for file in inside]
+        return places
+
+    def _look_at_one(self, folder: Folder, file: RemoteFile) -> Case | tuple[str, Finding]:
+        try:
+            found = self._calls.look(folder, split_path(file.path)[1])
+        except FileNotFoundError:
+            return file.path, Finding(Found.ABSENT)
+        if is_link(found):
+            return file.path, Finding(Found.LINK)
+        if not stat.S_ISREG(found.st_mode):
+            return file.path, Finding(Found.IN_THE_WAY, blocker=file.path)
+        receipt = self._receipts.get(file.path)
+        return Case(file, receipt, found, receipt is not None and self._is_of(receipt, file))
+
+    def _is_of(self, receipt: Receipt, file: RemoteFile) -> bool:
+        if receipt.digest != file.digest or receipt.size != file.size_bytes:
+            return False
+        # Without a digest only the commit says that two files are the same.
+        return file.digest is not None or receipt.commit == self._commit
+
+    async def _read(self, case: Case) -> Finding:
+        assert self._root is not None
+        path, receipt = case.file.path, case.receipt
+        algorithms: set[Algorithm] = set()
+        if case.file.digest is not None and case.found.st_size == case.file.size_bytes:
+            algorithms.add(case.file.digest.algorithm)
+        if receipt is not None and receipt.digest is not None and not case.same:
+            algorithms.add(receipt.digest.algorithm)
+        content = await read_content(
+            self._calls,
+            self._root.join(path),
+            opener_at(self._calls, self._root, path, follow=self._follow),
+            algorithms,
+            limiter=self._hashing,
+        )
+        return judge_read(case, content, self._commit)
