@@ -1,0 +1,1 @@
+"""Tools for tests, ours and those of people who build on this package."""
