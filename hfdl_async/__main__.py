@@ -1,0 +1,31 @@
+"""The entry point of the command, light on purpose: signals and streams first, then the rest."""
+
+from __future__ import annotations
+
+import sys
+
+from hfdl_async import __version__
+from hfdl_async.ui.interrupts import Interrupts
+from hfdl_async.ui.out import accept_any_text, finish, plug_closed_streams, result
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code."""
+    arguments = sys.argv[1:]
+    interrupts = Interrupts(arguments)
+    interrupts.install()
+    plug_closed_streams()
+    accept_any_text()
+    if arguments in (["--version"], ["-v"]):
+        result(f"hfdl {__version__}")
+        code = 0
+    else:
+        from hfdl_async.ui.cli import main as run_command
+
+        code = run_command(arguments, interrupts)
+    finish()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""What a display is: somewhere a person watches a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hfdl_async.core.events import Event
+from hfdl_async.core.progress import Snapshot
+
+
+class Display(Protocol):
+    """Draws one run, on its own beat.
+
+    The caller runs the beat: `open`, then `draw` every `beat_seconds`, then `close`. All of them
+    are called off the event loop, never two at once, and may block on a slow terminal. They
+    never raise: a terminal that went away must not end a download.
+    """
+
+    beat_seconds: float
+
+    def open(self, title: str) -> None:
+        """Begin; *title* says what is being worked on, such as the repo."""
+        ...
+
+    def draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        """Show how far the run is; *facts* are those since the last beat."""
+        ...
+
+    def close(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        """Show the end of the run and let go of the screen."""
+        ...

@@ -1,0 +1,59 @@
+"""The end of a run in a few lines."""
+
+from __future__ import annotations
+
+from hfdl_async.core.model import Report
+from hfdl_async.core.progress import Snapshot
+from hfdl_async.display.narrator import Line, Tone
+from hfdl_async.display.text import clean, count, duration, rate, size, size_of
+
+
+def summary(report: Report, snapshot: Snapshot | None = None) -> list[Line]:
+    """Return the lines that say what *report* achieved; empty for a plan."""
+    if report.status == "planned":
+        return []
+    repo = clean(report.repo.repo_id)
+    good = sum(1 for file in report.files if file.status != "failed")
+    failed = len(report.files) - good
+    took = duration(report.duration_seconds)
+    tone: Tone = "good"
+    if report.status == "interrupted":
+        tone = "waiting"
+        first = f"{repo}: stopped after {took}"
+        if snapshot is not None and snapshot.bytes_total:
+            first += f" with {size_of(snapshot.bytes_done, snapshot.bytes_total)}"
+    elif failed or report.status in ("partial", "failed"):
+        tone = "failed"
+        first = f"{repo}: {failed:,} of {count(len(report.files), 'file')} failed, {took}"
+        if not report.files:
+            first = f"{repo}: failed after {took}"
+    elif report.bytes.downloaded == 0 and all(f.status == "reused" for f in report.files):
+        first = f"{repo}: all {count(good, 'file')} here already, {size(report.bytes.selected)}"
+    else:
+        first = f"{repo}: {count(good, 'file')}, {size(report.bytes.selected)} in {took}"
+        if report.bytes.downloaded:
+            first += f" ({rate(report.mean_rate_bytes_per_second)})"
+    lines = [Line(tone, first)]
+    if details := _details(report):
+        lines.append(Line("plan", details))
+    return lines
+
+
+def _details(report: Report) -> str:
+    counts, requests = report.bytes, report.requests
+    parts = []
+    if counts.downloaded:
+        parts.append(f"downloaded {size(counts.downloaded)}")
+    if counts.resumed:
+        parts.append(f"resumed {size(counts.resumed)}")
+    if counts.reused:
+        parts.append(f"reused {size(counts.reused)}")
+    total = requests.api + requests.resolve + requests.data
+    if total:
+        again = f" ({requests.retried:,} repeated)" if requests.retried else ""
+        parts.append(count(total, "request") + again)
+    if report.peak_connections:
+        parts.append(f"up to {count(report.peak_connections, 'connection')}")
+    if report.warnings:
+        parts.append(count(len(report.warnings), "warning"))
+    return ", ".join(parts)

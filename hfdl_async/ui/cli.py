@@ -1,0 +1,185 @@
+"""The typer app, built from the table of flags, and the way from arguments to an exit code."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import typer
+
+from hfdl_async import __version__
+from hfdl_async.display.text import clean
+from hfdl_async.errors import HfdlError, UsageError
+from hfdl_async.ui import out
+from hfdl_async.ui.argv import rewrite
+from hfdl_async.ui.failure import bug_lines, error_lines, traceback_text
+from hfdl_async.ui.flags import Flag, flags_of
+from hfdl_async.ui.help import show_help
+from hfdl_async.ui.interrupts import Interrupts
+from hfdl_async.ui.settings import Settings, settle, wants_details
+
+# Some versions of typer come with a click of their own; the class it raises for arguments that do
+# not parse is reachable by this way in all of them.
+_BadArguments: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
+    """Run the command and return its exit code; never raises, never prints a bare traceback."""
+    details = wants_details(list(arguments))
+    if not arguments:
+        out.say("error: name a repo to download\nhint: hfdl org/name; or see hfdl --help")
+        return UsageError.exit_code
+    try:
+        code = build_app(interrupts)(rewrite(arguments), standalone_mode=False, prog_name="hfdl")
+    except _BadArguments as error:
+        out.say("\n".join(error_lines(_usage(error))))
+        return UsageError.exit_code
+    except HfdlError as error:
+        if details:
+            out.say(traceback_text(error))
+        out.say("\n".join(error_lines(error)))
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours
+        if details:
+            out.say(traceback_text(error))
+        out.say("\n".join(bug_lines(error)))
+        return 1
+    return int(code or 0)
+
+
+def _usage(error: Exception) -> UsageError:
+    """Translate what typer says about arguments."""
+    formatted: Callable[[], str] = getattr(error, "format_message", lambda: str(error))
+    message = " ".join(formatted().split()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    return UsageError(message, hint="see hfdl --help, or --help-all for every option")
+
+
+def build_app(interrupts: Interrupts) -> typer.Typer:
+    """Return the app: one command per row of the table of commands."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    def add(name: str, run: Callable[..., int], *arguments: inspect.Parameter) -> None:
+        app.command(name, add_help_option=False)(_with_flags(name, run, arguments))
+
+    def loop(work: Coroutine[Any, Any, int]) -> int:
+        import asyncio
+
+        with interrupts.at_work():
+            return asyncio.run(work)
+
+    def download(settings: Settings, repo: str, files: list[str] | None) -> int:
+        from hfdl_async.ui import runs
+
+        if settings.extra.get("dry_run"):
+            return loop(runs.plan(repo, files or [], settings, interrupts))
+        return loop(runs.download(repo, files or [], settings, interrupts))
+
+    def plan(settings: Settings, repo: str, files: list[str] | None) -> int:
+        from hfdl_async.ui import runs
+
+        return loop(runs.plan(repo, files or [], settings, interrupts))
+
+    def verify(settings: Settings, target: str) -> int:
+        from hfdl_async.ui import runs
+
+        return loop(runs.verify(target, settings, interrupts))
+
+    def status(settings: Settings, directory: str) -> int:
+        from hfdl_async.ui import runs
+
+        return runs.status(directory, settings)
+
+    def demo(settings: Settings) -> int:
+        from hfdl_async.ui.demo import demo
+
+        return loop(demo(settings, interrupts))
+
+    add(
+        "download", download, _argument("repo", "REPO"), _argument("files", "[FILES]...", many=True)
+    )
+    add("plan", plan, _argument("repo", "REPO"), _argument("files", "[FILES]...", many=True))
+    add("verify", verify, _argument("target", "FOLDER"))
+    add("status", status, _argument("directory", "[DIR]", default="downloads"))
+    add("demo", demo)
+    return app
+
+
+def _with_flags(
+    command: str, run: Callable[..., int], arguments: Sequence[inspect.Parameter]
+) -> Callable[..., int]:
+    """Return *run* with a signature that typer reads the options of *command* from."""
+    names = [argument.name for argument in arguments]
+
+    def call(**values: Any) -> int:  # noqa: ANN401 - typer decides, the table says what
+        positional = {name: values.pop(name) for name in names}
+        given = {flag.name: values.get(flag.name) for flag in flags_of(command)}
+        settings = settle(command, given, os.environ)
+        for note in settings.notes:
+            out.say(note)
+        if settings.verbose:
+            from hfdl_async.ui.debuglog import log_to_stderr
+
+            log_to_stderr()
+        return run(settings, **positional)
+
+    options = [_option(flag) for flag in flags_of(command)]
+    parameters = [*arguments, *options, *_eager(command)]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {item.name: item.annotation for item in parameters}
+    call.__doc__ = command
+    return call
+
+
+def _argument(
+    name: str, metavar: str, *, many: bool = False, default: object = None
+) -> inspect.Parameter:
+    required = not many and default is None
+    info = typer.Argument(... if required else default, metavar=metavar)
+    kind: Any = list[str] | None if many else str
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=kind)
+
+
+def _option(flag: Flag) -> inspect.Parameter:
+    default: Any = False if flag.kind == "switch" else None
+    kinds: dict[str, Any] = {"text": str | None, "many": list[str] | None, "switch": bool}
+    info = typer.Option(default, *flag.spellings, help=flag.help, metavar=flag.metavar or None)
+    return inspect.Parameter(
+        flag.name, inspect.Parameter.KEYWORD_ONLY, default=info, annotation=kinds[flag.kind]
+    )
+
+
+def _eager(command: str) -> list[inspect.Parameter]:
+    """Return the options that print something and end."""
+
+    def version(value: bool) -> None:
+        if value:
+            out.result(f"hfdl {clean(__version__)}")
+            raise typer.Exit
+
+    def some(value: bool) -> None:
+        if value:
+            show_help(command, everything=False)
+            raise typer.Exit
+
+    def everything(value: bool) -> None:
+        if value:
+            show_help(command, everything=True)
+            raise typer.Exit
+
+    rows: tuple[tuple[str, tuple[str, ...], Callable[[bool], None]], ...] = (
+        ("version", ("--version", "-v"), version),
+        ("help", ("--help", "-h"), some),
+        ("help_all", ("--help-all",), everything),
+    )
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=typer.Option(False, *spellings, is_eager=True, callback=callback),
+            annotation=bool,
+        )
+        for name, spellings, callback in rows
+    ]

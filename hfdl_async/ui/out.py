@@ -1,0 +1,96 @@
+"""Writing to standard output and standard error, whatever they are and whether they still exist.
+
+A reader that went away (`hfdl ... | head -c1`) costs the run nothing: the files are the result, so
+the exit code stays that of the run and no message is printed about it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+
+def plug_closed_streams() -> None:
+    """Open the null device where standard streams are closed.
+
+    Else the first file that the run opens would get the number 1 or 2, and be written to.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    if sys.stdout is None:
+        sys.stdout = _null()
+    if sys.stderr is None:
+        sys.stderr = _null()
+
+
+def _null() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def accept_any_text() -> None:
+    """Make both streams escape what their encoding cannot show instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def result(text: str) -> None:
+    """Write *text* and a newline to standard output."""
+    _write(sys.stdout, text + "\n")
+
+
+def result_path(path: str) -> None:
+    """Write a path to standard output, byte for byte as the system has it."""
+    raw = getattr(sys.stdout, "buffer", None)
+    if raw is None or os.name == "nt":
+        result(path)
+        return
+    try:
+        sys.stdout.flush()
+        raw.write(os.fsencode(path) + b"\n")
+        raw.flush()
+    except (OSError, ValueError):
+        _silence(sys.stdout)
+
+
+def result_json(value: Mapping[str, object]) -> None:
+    """Write *value* as JSON, in ASCII: it survives every encoding between here and its reader."""
+    result(json.dumps(value, indent=2))
+
+
+def say(text: str) -> None:
+    """Write *text* and a newline to standard error."""
+    _write(sys.stderr, text + "\n")
+
+
+def finish() -> None:
+    """Write what is still buffered, so that nothing is left to fail when the process ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Lead *stream* nowhere: the interpreter flushes it once more at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
