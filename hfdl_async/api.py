@@ -1,0 +1,391 @@
+"""The one place that wires things: a `Downloader` and the downloads it carries out.
+
+Theory of operation. A `Downloader` owns one supervisor task, and that task owns the task group in
+which everything runs: the line's ticks and a child for each download. Callers never own any of
+it; they hold `Job`s. Connections, permits and host holds are shared by all its downloads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from hfdl_async.checking import check
+from hfdl_async.core import events
+from hfdl_async.core.controller import Decision, FixedController
+from hfdl_async.core.model import Plan, Report
+from hfdl_async.core.options import DownloadOptions, Options
+from hfdl_async.core.verdict import VerifyReport
+from hfdl_async.disk.status import StatusReport, read_status
+from hfdl_async.display import Display, choose
+from hfdl_async.drawing import Drawing
+from hfdl_async.engine.bus import Listener
+from hfdl_async.engine.line import Line
+from hfdl_async.errors import HfdlError, UsageError
+from hfdl_async.job import Job, Work, only_error, until_cancelled
+from hfdl_async.net.transport import Transport
+from hfdl_async.preparing import Preparation, Request, Services, find_target
+from hfdl_async.running import Download
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Downloader", "Job", "download", "plan", "status", "verify"]
+
+log = logging.getLogger("hfdl_async.api")
+
+Files = str | Iterable[str] | None
+T = TypeVar("T")
+
+
+class SystemClock:
+    """Real time."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never jump."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Return UNIX seconds."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await anyio.sleep(seconds)
+
+
+class Downloader:
+    """Downloads that share connections, limits and patience. An async context manager.
+
+    Args:
+        display: draws the progress of every download that brings none of its own.
+        options: what holds for every download; each may override it. `connections` counts for
+            all of them together.
+
+    Raises:
+        UsageError: an option that cannot be.
+    """
+
+    def __init__(
+        self, *, display: Display | None = None, **options: Unpack[DownloadOptions]
+    ) -> None:
+        self._values: Mapping[str, object] = options
+        self._options = Options.parse(options)
+        self._display = display
+        self._clock = SystemClock()
+        self._works: dict[Request, Work] = {}
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Downloader:
+        self._ready, self._closing = anyio.Event(), anyio.Event()
+        # The one task of ours that is not a child of a group: it owns the group.
+        self._supervisor = asyncio.create_task(self._supervise(), name="hfdl downloader")
+        await self._ready.wait()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._supervisor is not None
+        self._closing.set()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([self._supervisor])  # unlike awaiting it, never cancels it
+        self._supervisor.result()
+
+    async def _supervise(self) -> None:
+        try:
+            async with (
+                Transport(
+                    self._clock,
+                    connections=self._options.connections_allowed,
+                    on_hold=self._on_hold,
+                ) as transport,
+                anyio.create_task_group() as group,
+            ):
+                self._group = group
+                self._services = Services(transport, self._clock, random.random)
+                self._line = Line(
+                    FixedController(self._options.connections_allowed),
+                    self._clock,
+                    on_change=self._on_change,
+                )
+                group.start_soon(self._line.run)
+                self._ready.set()
+                await self._closing.wait()
+                group.cancel_scope.cancel()
+        finally:
+            self._ready.set()
+
+    # -- what callers do -------------------------------------------------------------------
+
+    def start(
+        self,
+        repo: str,
+        files: Files = None,
+        *,
+        display: Display | None = None,
+        on_event: Listener | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> Job:
+        """Start a download and return the job; leaving the job's block cancels and saves.
+
+        Two equal downloads of one downloader share one run; it ends when both have let go.
+
+        Raises:
+            UsageError: an option that cannot be.
+            RuntimeError: the downloader was not entered, or is closed.
+        """
+        request = self._request(repo, files, options)
+        return self._launch(request, display or self._display, on_event)
+
+    async def download(
+        self,
+        repo: str,
+        files: Files = None,
+        *,
+        display: Display | None = None,
+        on_event: Listener | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> Report:
+        """Download *repo*, or some *files* of it, and return the report.
+
+        Raises:
+            HfdlError: it failed, in part or as a whole; `report` says how far it came.
+            asyncio.CancelledError: the caller was cancelled; the state is saved.
+        """
+        job = self.start(repo, files, display=display, on_event=on_event, **options)
+        return await until_cancelled(job, job.wait)
+
+    async def plan(
+        self,
+        repo: str,
+        files: Files = None,
+        *,
+        display: Display | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> Plan:
+        """Return what `download` would do; writes nothing and fetches no content.
+
+        Raises:
+            HfdlError: there can be no plan (no access, no such repo, nothing selected).
+        """
+        request = self._request(repo, files, options)
+
+        async def steps(work: Work) -> Plan:
+            target = await anyio.to_thread.run_sync(find_target, request)
+            return await Preparation(request, target, self._services, work.tally).plan()
+
+        return await self._aside(steps, title=repo, display=display)
+
+    async def verify(
+        self,
+        target: str | PathLike[str],
+        *,
+        repair: bool = False,
+        offline: bool = False,
+        display: Display | None = None,
+        **options: Unpack[DownloadOptions],
+    ) -> VerifyReport:
+        """Re-check a folder by content and return what was found.
+
+        Args:
+            target: the folder of an earlier download.
+            repair: fetch again what is bad or missing, as little of it as possible.
+            offline: compare with our receipts only, and ask nobody.
+            display: draws the progress.
+            options: `endpoint`, `token`, `allow` and the network's options.
+
+        Raises:
+            NotFoundError: nothing was downloaded there by us.
+            HfdlError: the Hub cannot be asked, or the disk cannot be read.
+        """
+        values = Options.parse({**self._values, **options})
+        path = Path(os.path.abspath(target))  # noqa: ASYNC240 - looks at no disk
+        checked = await self._aside(
+            lambda work: check(path, values, self._services, work.tally, offline=offline),
+            title=str(target),
+            display=display,
+        )
+        if not (repair and checked.wrong):
+            return checked.report
+        job = self._launch(checked.repair_request(values), display or self._display, None)
+        try:
+            await until_cancelled(job, job.wait)
+        except HfdlError as error:
+            log.info("not everything could be repaired: %s", error.message)
+        return checked.after_repair(job.report)
+
+    def _request(self, repo: str, files: Files, options: Mapping[str, object]) -> Request:
+        if self._supervisor is None or self._supervisor.done() or self._closing.is_set():
+            raise RuntimeError("use the Downloader in `async with`")
+        if "connections" in options:
+            raise UsageError("connections belongs to the Downloader, which shares them out")
+        names = (files,) if isinstance(files, str) else tuple(files or ())
+        return Request(repo, names, Options.parse({**self._values, **options}))
+
+    def _launch(self, request: Request, display: Display | None, on_event: Listener | None) -> Job:
+        work = self._works.get(request)
+        if work is None or work.scope.cancel_called:
+            work = self._works[request] = Work(self._clock)
+            run = Download(request, self._services, self._line, work)
+            drawing = Drawing(display, work, request.repo) if display is not None else None
+
+            def on_end() -> None:
+                if self._works.get(request) is work:
+                    del self._works[request]
+                work.conclude(run.report)
+
+            self._group.start_soon(self._carry_out, work, run.run, drawing, on_end)
+        return Job(work, on_event)
+
+    async def _aside(
+        self,
+        steps: Callable[[Work], Awaitable[T]],
+        *,
+        title: str,
+        display: Display | None,
+    ) -> T:
+        """Carry out *steps* as a child of the supervisor; cancelling the caller cancels them."""
+        work, results = Work(self._clock), list[T]()
+        display = display or self._display
+        drawing = Drawing(display, work, title) if display is not None else None
+
+        async def run() -> None:
+            results.append(await steps(work))
+
+        self._group.start_soon(self._carry_out, work, run, drawing, work.end)
+        await work.wait_or_stop()
+        if work.error is not None:
+            raise work.error
+        return results[0]
+
+    async def _carry_out(
+        self,
+        work: Work,
+        run: Callable[[], Awaitable[None]],
+        drawing: Drawing | None,
+        on_end: Callable[[], None],
+    ) -> None:
+        """Run *work* to its end; whatever happens, those who wait for it are told."""
+        try:
+            with work.scope:
+                async with anyio.create_task_group() as group:
+                    if drawing is not None:
+                        group.start_soon(drawing.run)
+                    await run()
+                    work.completed = True
+                    group.cancel_scope.cancel()
+        except Exception as error:  # noqa: BLE001
+            # An HfdlError, or a bug of ours: either must reach those who wait, and neither may
+            # take the other downloads along.
+            work.error = only_error(error)
+        finally:
+            on_end()
+            if drawing is not None:
+                await drawing.close()
+            work.done.set()
+
+    def _on_change(self, decision: Decision) -> None:
+        for work in self._works.values():
+            now = self._clock.time()
+            work.bus.tell(events.ConcurrencyChanged(now, decision.target, decision.reason))
+
+    def _on_hold(self, host: str, wait_seconds: float) -> None:
+        for work in self._works.values():
+            work.bus.tell(events.RateLimited(self._clock.time(), host, wait_seconds))
+
+
+async def download(
+    repo: str,
+    files: Files = None,
+    *,
+    progress: bool | None = None,
+    on_event: Listener | None = None,
+    **options: Unpack[DownloadOptions],
+) -> Report:
+    """Download a repo, or some of its files, prove every byte, and return the report.
+
+    Args:
+        repo: `org/name`, `datasets/org/name`, `hf://…` or a URL, each optionally `@revision`.
+        files: paths in the repo; one that ends in `/` means the folder. None means all.
+        progress: draw progress: None in notebooks only, True always, False never.
+        on_event: called on the loop with each fact (see `hfdl_async.events`).
+        options: the options of the command by their first long name with underscores; values may
+            be strings as on the command line, a bare number has the unit of the option's table.
+
+    Raises:
+        HfdlError: it failed, in part or as a whole; `report` says how far it came.
+        asyncio.CancelledError: the caller was cancelled; the state is saved.
+    """
+    async with _downloader(options) as downloader:
+        return await downloader.download(
+            repo, files, display=choose(progress), on_event=on_event, **_shared(options)
+        )
+
+
+async def plan(repo: str, files: Files = None, **options: Unpack[DownloadOptions]) -> Plan:
+    """Return what `download` would do; writes nothing and fetches no content.
+
+    Raises:
+        HfdlError: there can be no plan (no access, no such repo, nothing selected).
+    """
+    async with _downloader(options) as downloader:
+        return await downloader.plan(repo, files, **_shared(options))
+
+
+async def verify(
+    target: str | PathLike[str],
+    *,
+    repair: bool = False,
+    offline: bool = False,
+    progress: bool | None = None,
+    **options: Unpack[DownloadOptions],
+) -> VerifyReport:
+    """Re-check a folder by content; see `Downloader.verify`.
+
+    Raises:
+        NotFoundError: nothing was downloaded there by us.
+        HfdlError: the Hub cannot be asked, or the disk cannot be read.
+    """
+    async with _downloader(options) as downloader:
+        return await downloader.verify(
+            target,
+            repair=repair,
+            offline=offline,
+            display=choose(progress),
+            **_shared(options),
+        )
+
+
+def status(base: str | PathLike[str] = "downloads") -> StatusReport:
+    """Return what is complete, in progress and resumable under *base*; needs no network.
+
+    Raises:
+        StorageError: *base* cannot be read.
+    """
+    return read_status(Path(base))
+
+
+def _downloader(options: DownloadOptions) -> Downloader:
+    if "connections" in options:
+        return Downloader(connections=options["connections"])
+    return Downloader()
+
+
+def _shared(options: DownloadOptions) -> DownloadOptions:
+    rest = options.copy()
+    rest.pop("connections", None)
+    return rest

@@ -1,0 +1,139 @@
+"""Re-checking a folder by content: against the Hub's digests, or offline against its receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.model import RemoteFile, RepoRef, Report
+from hfdl_async.core.options import Options
+from hfdl_async.core.state import Owner, Receipt
+from hfdl_async.core.verdict import CheckStatus, VerifiedFile, VerifyReport
+from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.engine.tally import Tally
+from hfdl_async.errors import NotFoundError
+from hfdl_async.net import reference
+from hfdl_async.preparing import Request, Services, open_hub, shorten
+
+RIGHT = (Found.FITS, Found.RIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A folder that was re-checked, and how to repair it."""
+
+    report: VerifyReport
+    owner: Owner
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """Paths of files that are bad or missing."""
+        return tuple(file.path for file in self.report.files if file.status in ("bad", "missing"))
+
+    def repair_request(self, options: Options) -> Request:
+        """Return the download that would make the wrong files right, at the same commit."""
+        owner = self.owner
+        repair = replace(
+            options,
+            repo_type=owner.repo_type,
+            revision=owner.revision,
+            local_dir=self.report.path,
+            include=(),
+            exclude=(),
+            verify=True,
+            fix_broken=True,
+        )
+        return Request(owner.repo_id, self.wrong, repair, pinned=owner.commit)
+
+    def after_repair(self, repair: Report | None) -> VerifyReport:
+        """Return the report with the files that *repair* made right marked as repaired."""
+        right = {file.path for file in repair.files if file.error is None} if repair else set()
+        files = tuple(
+            replace(file, status="repaired") if file.path in right and file.status != "ok" else file
+            for file in self.report.files
+        )
+        seconds = self.report.duration_seconds + (repair.duration_seconds if repair else 0.0)
+        return replace(self.report, files=files, duration_seconds=seconds)
+
+
+async def check(
+    path: Path, options: Options, services: Services, tally: Tally, *, offline: bool
+) -> Checked:
+    """Read every file that *path* has receipts for and compare it with its digest.
+
+    Raises:
+        NotFoundError: nothing was downloaded there by us.
+        HfdlError: the Hub cannot be asked (not with *offline*), or the disk cannot be read.
+    """
+    folder = LocalDir(path, follow_symlinks="symlinks" in options.allow)
+    owner, receipts = await folder.owner(), await folder.receipts()
+    if owner is None or not receipts:
+        raise NotFoundError(
+            f"{path} holds nothing that hfdl has verified",
+            hint="name the folder of a finished download, such as downloads/<repo name>",
+        )
+    files, warnings = _by_receipts(receipts.values()), list[str]()
+    if not offline:
+        files, warnings = await _by_the_hub(files, owner, options, services, tally)
+    tally.phase = "checking"
+    tally.files_total, tally.bytes_total = len(files), sum(file.size_bytes for file in files)
+    started = services.clock.monotonic()
+
+    def on_checked(count: int) -> None:
+        tally.listed_files = count
+
+    findings = await folder.survey(files, verify=True, progress=on_checked)
+    checked = tuple(_judge(file, findings[file.path]) for file in files)
+    report = VerifyReport(
+        repo_id=owner.repo_id,
+        repo_type=owner.repo_type,
+        commit=owner.commit,
+        path=path,
+        files=checked,
+        bytes_checked=sum(file.size_bytes for file in checked if file.found is not None),
+        duration_seconds=services.clock.monotonic() - started,
+        warnings=tuple(warnings),
+    )
+    return Checked(report, owner)
+
+
+def _by_receipts(receipts: Iterable[Receipt]) -> list[RemoteFile]:
+    return [RemoteFile(item.path, item.size, item.digest) for item in receipts]
+
+
+async def _by_the_hub(
+    files: Sequence[RemoteFile],
+    owner: Owner,
+    options: Options,
+    services: Services,
+    tally: Tally,
+) -> tuple[list[RemoteFile], list[str]]:
+    """Return *files* with the digests the Hub publishes for the commit, not our own record."""
+
+    def on_listed(count: int) -> None:
+        tally.listed_files = count
+
+    endpoint = options.endpoint or reference.default_endpoint()
+    repo = RepoRef(owner.repo_id, owner.repo_type, owner.revision, endpoint)
+    hub = await open_hub(repo, options, services)
+    listing = await hub.listing(owner.commit, on_listed)
+    listed = {file.path: file for file in listing.files}
+    known = [file for file in files if file.path in listed]
+    gone = [file.path for file in files if file.path not in listed]
+    warnings: list[str] = []
+    if gone:
+        warnings.append(f"of an older commit, checked by receipt only: {shorten(gone)}")
+    published = await hub.measure([listed[file.path] for file in known])
+    return [*published, *(file for file in files if file.path not in listed)], warnings
+
+
+def _judge(file: RemoteFile, finding: Finding) -> VerifiedFile:
+    status: CheckStatus = "bad"
+    if finding.state in RIGHT:
+        status = "ok"
+    elif finding.state is Found.ABSENT:
+        status = "missing"
+    found = file.digest if status == "ok" else finding.found
+    return VerifiedFile(file.path, file.size_bytes, status, file.digest, found)

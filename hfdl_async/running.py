@@ -1,0 +1,160 @@
+"""One run from request to report: prepares it, carries it out, says how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from hfdl_async.core.events import PlanMade
+from hfdl_async.core.model import (
+    ByteCounts,
+    ByteRange,
+    Chunk,
+    FileReport,
+    PlannedFile,
+    RemoteFile,
+    RepoRef,
+    Report,
+    RequestCounts,
+)
+from hfdl_async.core.verdict import conclude, ending
+from hfdl_async.disk.lock import Holder
+from hfdl_async.engine.engine import Ports, Run, Settings
+from hfdl_async.engine.line import Line
+from hfdl_async.errors import NotFoundError
+from hfdl_async.job import Work
+from hfdl_async.preparing import (
+    Preparation,
+    Prepared,
+    Request,
+    Services,
+    Target,
+    find_target,
+    policy_of,
+)
+
+
+class Download:
+    """One download; `run` it once, then ask for the `report`."""
+
+    def __init__(self, request: Request, services: Services, line: Line, work: Work) -> None:
+        self._request = request
+        self._services = services
+        self._line = line
+        self._work = work
+        self._target: Target | None = None
+        self._preparation: Preparation | None = None
+        self._prepared: Prepared | None = None
+        self._outcomes: dict[str, FileReport] = {}
+
+    async def run(self) -> None:
+        """Prepare, fetch, and raise what the outcomes add up to.
+
+        Raises:
+            HfdlError: nothing was begun, or some file failed.
+        """
+        tally = self._work.tally
+        target = await anyio.to_thread.run_sync(find_target, self._request)
+        self._target = target
+        self._preparation = Preparation(self._request, target, self._services, tally)
+        async with AsyncExitStack() as stack:
+            self._prepared = await self._preparation.prepare(stack, self._on_wait)
+            await self._fetch(self._prepared)
+        verdict = conclude(self._files())
+        if verdict.error is not None:
+            raise verdict.error
+
+    async def _fetch(self, prepared: Prepared) -> None:
+        plan, tally, clock = prepared.plan, self._work.tally, self._services.clock
+        tally.phase = "downloading"
+        tally.files_total, tally.bytes_total = len(plan.files), plan.bytes_selected
+        tally.connections = lambda: (self._line.busy, self._line.allowed)
+        if prepared.source is not None:
+            tally.hold = prepared.source.describe_hold
+        sums = (len(plan.files), plan.bytes_selected, plan.bytes_to_fetch)
+        self._work.bus.tell(PlanMade(clock.time(), plan.commit, *sums))
+        options = self._request.options
+        settings = Settings(
+            threshold_bytes=options.file_size_threshold_bytes,
+            policy=policy_of(options),
+            silence_seconds=options.read_timeout_seconds,
+        )
+        ports = Ports(
+            source=prepared.source or Nowhere(),
+            sink=prepared.folder,
+            clock=clock,
+            jitter=self._services.jitter,
+        )
+        run = Run(plan, ports, self._line, self._work.bus, tally, settings)
+        self._outcomes = run.outcomes
+        await run.run()
+
+    def _on_wait(self, holder: Holder | None) -> None:
+        who = "another process" if holder is None else str(holder)
+        self._work.tally.note = f"waiting for {who}, which works on this folder"
+
+    def _planned(self) -> tuple[PlannedFile, ...]:
+        return self._prepared.plan.files if self._prepared else ()
+
+    def _files(self) -> tuple[FileReport, ...]:
+        done = self._outcomes
+        paths = [item.file.path for item in self._planned()]
+        return tuple(done[path] for path in paths if path in done)
+
+    def _notes(self) -> tuple[str, ...]:
+        return self._prepared.folder.notes if self._prepared else ()
+
+    def report(self, error: BaseException | None) -> Report:
+        """Return what was achieved by a run that *error* ended, or nothing did."""
+        tally, files = self._work.tally, self._files()
+        verdict = ending(files, error)
+        plan = self._prepared.plan if self._prepared else None
+        repo = self._target.repo if self._target else RepoRef(self._request.repo)
+        return Report(
+            repo=plan.repo if plan else repo,
+            status=verdict.status,
+            exit_code=verdict.exit_code,
+            commit=plan.commit if plan else None,
+            path=plan.path if plan else None,
+            files=files,
+            bytes=ByteCounts(
+                selected=tally.bytes_total,
+                downloaded=tally.bytes_from_wire,
+                reused=tally.bytes_reused,
+                resumed=tally.bytes_resumed,
+            ),
+            requests=self._preparation.requests() if self._preparation else RequestCounts(),
+            duration_seconds=self._services.clock.monotonic() - tally.started_at,
+            peak_connections=tally.peak_connections,
+            warnings=(*plan.warnings, *self._notes()) if plan else (),
+        )
+
+
+class Nowhere:
+    """The source of a run without a network: it has nothing."""
+
+    contacted = False
+
+    @asynccontextmanager
+    async def open(
+        self, file: RemoteFile, span: ByteRange, *, whole: bool = False, fresh: bool = False
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """Refuse.
+
+        Raises:
+            NotFoundError: always.
+        """
+        raise NotFoundError(
+            f"offline, and {file.path} is not here", hint="unset HF_HUB_OFFLINE to download it"
+        )
+        yield  # pragma: no cover - makes this a generator
+
+    def requests(self) -> RequestCounts:
+        """Return that none were made."""
+        return RequestCounts()
+
+    def describe_hold(self) -> str:
+        """Return that nothing is held back."""
+        return ""
