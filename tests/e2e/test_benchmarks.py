@@ -1,0 +1,39 @@
+"""The benchmark still runs and still counts; how fast anything is, no test says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not hasattr(os, "wait4"), reason="the benchmark needs wait4(2)"),
+]
+
+
+def test_a_small_benchmark_runs_and_its_requests_are_as_few_as_promised(tmp_path: Path) -> None:
+    words = ["--rounds=1", "--big=9MiB", "--small=25", "--data-host=embedded"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.first_light", *words, f"--output={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (tmp_path / "first_light.json").is_file(), done.stdout + done.stderr
+    result = json.loads((tmp_path / "first_light.json").read_text(encoding="utf-8"))
+    runs = {(run["repo_id"], run["tool"]): run["requests"] for run in result["runs"]}
+    assert runs["bench/small", "hfdl"]["GET resolve"] == 25
+    assert runs["bench/big", "hfdl"]["GET resolve"] == 1
+    assert runs["bench/small", "hf"]["HEAD resolve"] == 25  # so a HEAD would have been seen
+    about_requests = [bar for bar in result["bars"] if "requests" in bar["name"]]
+    assert len(about_requests) == 6
+    assert [bar for bar in about_requests if not bar["holds"]] == []
