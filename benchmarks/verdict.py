@@ -31,7 +31,7 @@ class Bar:
 
     def __str__(self) -> str:
         word = "holds" if self.holds else "MISSED"
-        return f"{word}: {self.name}: {self.value:.3g}, at most {self.limit:.3g}"
+        return f"{word}: {self.name}: {self.value:.4g}, at most {self.limit:.4g}"
 
 
 def of_tool(runs: Sequence[Measurement], tool: Tool) -> list[Measurement]:

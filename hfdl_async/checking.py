@@ -78,7 +78,7 @@ async def check(
     if not offline:
         files, warnings = await _by_the_hub(files, owner, options, services, tally)
     tally.phase = "checking"
-    tally.files_total, tally.bytes_total = len(files), sum(file.size_bytes for file in files)
+    tally.files_total = len(files)
     started = services.clock.monotonic()
 
     def on_checked(count: int) -> None:

@@ -6,10 +6,13 @@ it, do the names fit, is there room. Only when all of that is known is anything 
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import list2cmdline
 
 import anyio
 
@@ -274,14 +277,23 @@ class Preparation:
             raise UnsafeError(error.message, hint=self._other_folder(repo)) from error
 
     def _other_folder(self, repo: RepoRef) -> str:
-        target = self._target
+        """Return the complete command that puts the same selection into a folder of its own."""
+        target, options = self._target, self._options
         beside = target.folder.with_name(repo.repo_id.replace("/", "--"))
         if beside == target.folder:
             beside = target.folder.with_name(f"{beside.name}-2")
         prefix = "" if repo.repo_type == "model" else f"{repo.repo_type}s/"
-        revision = "" if repo.revision == "main" else f" --revision {repo.revision}"
-        files = "".join(f" {name}" for name in target.files)
-        return f"hfdl {prefix}{repo.repo_id}{files}{revision} --local-dir {beside}"
+        words = ["hfdl", f"{prefix}{repo.repo_id}", *target.files]
+        if repo.revision != "main":
+            words += ["--revision", repo.revision]
+        for flag, patterns in (("--include", options.include), ("--exclude", options.exclude)):
+            words += [word for pattern in patterns for word in (flag, pattern)]
+        if options.safe_only:
+            words.append("--safe-only")
+        if options.endpoint:
+            words += ["--endpoint", options.endpoint]
+        words += ["--local-dir", str(beside)]
+        return list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
     async def _lock(
         self,

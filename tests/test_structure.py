@@ -32,6 +32,7 @@ WITHOUT_A_MIRROR = {
 }
 TESTS_OF_MORE_THAN_ONE_MODULE = {
     "test_structure.py": "this one",
+    "display/test_choose.py": "what display/__init__.py chooses from",
     "serving/test_oracle.py": "the reference client as a whole against the embedded hub",
 }
 EMPTY_WORDS = {"handler", "handlers", "helper", "helpers", "manager", "managers", "util", "utils"}

@@ -139,7 +139,7 @@ def _too_long(silent_seconds: float, policy: Policy) -> bool:
 
 def give_up(error: HfdlError, streak: Streak, *, silent_seconds: float) -> HfdlError:
     """Return the error that ends the retries, saying what was tried and how to go on."""
-    if not isinstance(error, NetworkError) or streak.count <= 1:
+    if not may_retry(error) or streak.count <= 1:
         return error
     if isinstance(error, LostConnectionError) and silent_seconds > 1:
         tried = f"no new byte for {silent_seconds:.0f} s, {streak.count} tries"

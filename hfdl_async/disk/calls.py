@@ -36,10 +36,14 @@ _REPARSE_POINT = 0x400  # Windows: a junction is a link that `S_ISLNK` does not 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """An open folder: its descriptor, or only its path where the system has no such thing."""
+    """An open folder: its descriptor, or only its path where the system has no such thing.
+
+    `may_be_link` is for the destination itself and for links that the user allowed.
+    """
 
     path: str
     fd: int | None = None
+    may_be_link: bool = False
 
     def join(self, name: str) -> str:
         """Return the path of *name* in it, for messages and for systems without descriptors."""
@@ -83,7 +87,7 @@ class Calls:
             return Folder(path, self.system("open", os.open, path, _FOLDER_FLAGS))
         if not stat.S_ISDIR(os.stat(path).st_mode):
             raise no_folder(path)
-        return Folder(path)
+        return Folder(path, may_be_link=True)
 
     def open_folder(
         self,
@@ -117,7 +121,7 @@ class Calls:
             raise no_such_way(path)
         if not stat.S_ISDIR(found.st_mode):
             raise no_folder(path)
-        return Folder(path)
+        return Folder(path, may_be_link=follow)
 
     def make_folder(self, parent: Folder, name: str, mode: int = 0o777) -> bool:
         """Make the folder *name*; return False when something has that name already."""
@@ -151,7 +155,9 @@ class Calls:
     def _at(self, folder: Folder, name: str) -> tuple[str, int | None]:
         if folder.fd is not None:
             return name, folder.fd
-        if is_link(os.lstat(folder.path)):  # swapped in since it was opened
+        if not folder.may_be_link and is_link(
+            os.lstat(folder.path)
+        ):  # swapped in since it was opened
             raise no_such_way(folder.path)
         return folder.join(name), None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -18,8 +17,6 @@ from hfdl_async.core.names import Naming, shown
 from hfdl_async.core.state import Owner, Receipt, StoredListing
 from hfdl_async.disk import folder as folder_state
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.content import Progress
-from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.folder import Folders, open_for_reading, open_for_writing
 from hfdl_async.disk.hashing import hashing_limiter
 from hfdl_async.disk.lock import Lock, OnWait
@@ -29,18 +26,18 @@ from hfdl_async.disk.partopen import open_part, part_key, sweep
 from hfdl_async.disk.placing import LinkMode, place
 from hfdl_async.disk.probe import probe_by_looking, probe_by_writing, space_at
 from hfdl_async.disk.publish import Outcomes, Publisher
+from hfdl_async.disk.reading import Progress
 from hfdl_async.disk.receipts import Receipts
 from hfdl_async.disk.repair import seed
 from hfdl_async.disk.reuse import find_elsewhere
 from hfdl_async.disk.settled import Settled
+from hfdl_async.disk.settling import Settler
 from hfdl_async.disk.survey import Survey, at_final_names
 from hfdl_async.disk.trouble import translated
-from hfdl_async.errors import HfdlError, StorageError, UnsafeError
+from hfdl_async.errors import HfdlError, UnsafeError
 
 T = TypeVar("T")
 DISK_THREADS = 16
-SETTLE_TASKS = 8  # syncs that run side by side share the journal's commits
-SETTLE_FILES = 16  # per hop
 
 
 class HasFile(Protocol):
@@ -74,6 +71,7 @@ class LocalDir:
         self._disk = anyio.CapacityLimiter(DISK_THREADS)
         self._hashing = hashing_limiter()
         self._publishing = anyio.Lock()
+        self._settler = Settler(self._disk)
         self._folders: Folders | None = None
         self._receipts: Receipts | None = None
         self._commit = ""
@@ -338,26 +336,16 @@ class LocalDir:
         The answer has every part's path: None where the file and its receipt are in place. A group
         that was begun is finished, also when the caller is cancelled meanwhile.
         """
-        outcomes: Outcomes = {}
-        settled: list[Settled] = []
         ours = [part for part in parts if isinstance(part, PartFile | MemoryPart)]
         assert len(ours) == len(parts), "these parts were opened elsewhere"
         with anyio.CancelScope(shield=True):
             async with self._publishing:
                 for part in ours:
                     await part.stop_saving()
-                batches = [
-                    ours[start : start + SETTLE_FILES]
-                    for start in range(0, len(ours), SETTLE_FILES)
-                ]
-
-                async def settle(batch: Sequence[PartFile | MemoryPart]) -> None:
-                    work = partial(_settle, batch, outcomes)
-                    settled.extend(await to_thread.run_sync(work, limiter=self._disk))
-
-                await for_each(batches, settle, tasks=SETTLE_TASKS)
-                if settled:
-                    outcomes.update(await self._publish(settled))
+                group = await self._settler.settle(ours)
+                outcomes = group.failed
+                if group.settled:
+                    outcomes.update(await self._publish(group.settled))
         return outcomes
 
     async def _publish(self, settled: Sequence[Settled]) -> Outcomes:
@@ -417,16 +405,6 @@ def _sized(listed: Iterable[ListedFile], known: Mapping[str, RemoteFile]) -> Ite
             yield known[file.path]
         elif file.size_bytes is not None:
             yield RemoteFile(file.path, file.size_bytes, file.digest)
-
-
-def _settle(parts: Sequence[PartFile | MemoryPart], outcomes: Outcomes) -> list[Settled]:
-    settled = []
-    for part in parts:
-        try:
-            settled.append(part.settle())
-        except (StorageError, UnsafeError) as error:
-            outcomes[part.file.path] = error
-    return settled
 
 
 __all__ = ["HasFile", "LocalDir"]

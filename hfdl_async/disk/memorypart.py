@@ -28,7 +28,6 @@ class MemoryPart:
         self._file = file
         self._data = bytearray(file.size_bytes)
         self._ledger = Ledger(file.size_bytes)
-        self._hashed = 0
 
     @property
     def file(self) -> RemoteFile:
@@ -52,8 +51,8 @@ class MemoryPart:
 
     @property
     def hashed_bytes(self) -> int:
-        """How far the digest has come."""
-        return self._hashed
+        """How far the digest may go; it is taken in one step at the end."""
+        return self._ledger.prefix
 
     async def prove(self) -> ResumeFacts:
         """Return that nothing was brought along."""
@@ -74,23 +73,19 @@ class MemoryPart:
         """Do nothing: there is no claim to save."""
 
     async def hash_to(self, stop: int) -> None:
-        """Note how far the digest may go; it is taken in one step at the end."""
-        if stop > self._ledger.prefix:
-            raise ValueError(f"{self._file.path}: byte {stop} is beyond what has arrived")
-        self._hashed = max(self._hashed, stop)
+        """Do nothing: what has arrived counts as hashed."""
 
     def digest(self) -> Digest | None:
         """Return the digest of the whole content, or None where the file publishes none."""
         if self._file.digest is None:
             return None
         hasher = new_hasher(self._file.digest.algorithm, self._file.size_bytes)
-        hasher.update(memoryview(self._data)[: self._hashed])
+        hasher.update(self._data)
         return Digest(self._file.digest.algorithm, hasher.hexdigest())
 
     async def reset(self) -> None:
         """Forget all bytes."""
         self._ledger = Ledger(self._file.size_bytes)
-        self._hashed = 0
 
     async def discard(self) -> None:
         """Forget all bytes."""

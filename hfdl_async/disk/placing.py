@@ -49,7 +49,7 @@ async def place(
         with translated(subject, needed=file.size_bytes):
             fds, shared = await to_thread.run_sync(begin, limiter=limiter)
             hasher = await _fill(calls, fds, file, report, shared=shared, limiter=limiter)
-            _check(file, source, hasher, os.fstat(fds[-1]).st_size)
+            _check(file, source, hasher, os.fstat(fds[0]).st_size)
             end = partial(_end, calls, fds, file, parts, name, hasher.cells())
             settled = await to_thread.run_sync(end, limiter=limiter)
             done = True

@@ -15,9 +15,9 @@ from hfdl_async.core.model import Digest, RemoteFile
 from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.state import Receipt
 from hfdl_async.disk.calls import Calls
-from hfdl_async.disk.content import Progress, read_content
 from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.folder import open_for_reading
+from hfdl_async.disk.reading import Progress, read_content
 from hfdl_async.disk.receipts import Receipts, fits
 from hfdl_async.errors import StorageError
 

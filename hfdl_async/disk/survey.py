@@ -17,11 +17,11 @@ from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import Algorithm, RemoteFile
 from hfdl_async.core.state import Receipt
 from hfdl_async.disk.calls import Calls, Folder, is_link
-from hfdl_async.disk.content import Content, opener_at, read_content
 from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.folder import PARTS, folder_at, split_path
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES
 from hfdl_async.disk.partopen import part_key, part_names, read_claims
+from hfdl_async.disk.reading import Content, opener_at, read_content
 from hfdl_async.disk.receipts import fits
 from hfdl_async.disk.trouble import translate
 

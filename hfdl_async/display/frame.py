@@ -147,7 +147,8 @@ def _rate(snapshot: Snapshot) -> str:
 def _left(snapshot: Snapshot) -> str:
     if snapshot.eta_seconds is None or snapshot.bytes_done >= snapshot.bytes_total:
         return ""
-    return f"{duration(max(1.0, snapshot.eta_seconds)).replace('.0 s', ' s')} left"
+    seconds = max(1, round(snapshot.eta_seconds))  # tenths would only flicker
+    return f"{seconds} s left" if seconds < 60 else f"{duration(seconds)} left"
 
 
 def _connections(snapshot: Snapshot) -> str:

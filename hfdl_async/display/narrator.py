@@ -116,15 +116,17 @@ def _name(path: str) -> str:
 
 def _plan(fact: PlanMade) -> Line:
     text = f"{count(fact.files, 'file')}, {size(fact.bytes_selected)}"
-    if fact.bytes_to_fetch < fact.bytes_selected:
+    if fact.bytes_to_fetch == 0:
+        text += ", nothing to fetch"
+    elif fact.bytes_to_fetch < fact.bytes_selected:
         text += f", {size(fact.bytes_to_fetch)} of it to fetch"
     return Line("plan", f"{text}, commit {clean(fact.commit[:10])}")
 
 
 def _resumed(fact: FileResumed) -> Line:
-    text = f"{_name(fact.path)}: {size(fact.resumed_bytes)} of an earlier run proven"
+    text = f"{_name(fact.path)}: {size(fact.resumed_bytes)} here already, proven"
     if fact.rejected_bytes:
-        text += f", {size(fact.rejected_bytes)} wrong and fetched again"
+        text += f", {size(fact.rejected_bytes)} wrong"
     return Line("resumed", text)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from html import escape
 from typing import Protocol
 
 from hfdl_async.core.events import Event, Finished
+from hfdl_async.core.model import Report
 from hfdl_async.core.progress import ActiveFile, Snapshot
 from hfdl_async.display.narrator import Line, Narrator
 from hfdl_async.display.plain import progress_line
@@ -45,6 +47,8 @@ class NotebookDisplay:
         self._title = ""
         self._handle: _Handle | None = None
         self._lines: list[Line] = []
+        # A caller that is cancelled abandons the frame it was drawing: the end waits for it.
+        self._lock = threading.Lock()
 
     def open(self, title: str) -> None:
         """Create the one output of this run."""
@@ -56,24 +60,26 @@ class NotebookDisplay:
 
     def draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
         """Replace the output."""
-        self._remember(self._narrator.tell(facts))
-        if self._handle is not None:
-            self._handle.update(self._bundle(snapshot), raw=True)
+        with self._lock:
+            self._remember(self._narrator.tell(facts))
+            if self._handle is not None:
+                self._handle.update(self._bundle(snapshot), raw=True)
 
     def close(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
         """Leave the summary, and below it what went wrong."""
-        self._remember([*self._narrator.tell(facts), *self._narrator.rest()])
-        ends = [fact.report for fact in facts if isinstance(fact, Finished)]
-        if self._handle is None:
-            return
-        if not ends:
-            self._handle.update(self._bundle(snapshot), raw=True)
-            return
-        lines = summary(ends[-1], snapshot)
+        with self._lock:
+            self._remember([*self._narrator.tell(facts), *self._narrator.rest()])
+            ends = [fact.report for fact in facts if isinstance(fact, Finished)]
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                bundle = self._last(ends[-1]) if ends else self._bundle(snapshot)
+                handle.update(bundle, raw=True)
+
+    def _last(self, report: Report) -> dict[str, str]:
+        lines = summary(report) or [Line("failed", f"{clean(report.repo.repo_id)}: failed")]
         kept = [told for told in self._lines if told.tone in ("failed", "resumed")]
         html = "".join(map(_line, [*lines, *kept[-LINES_MOST:]]))
-        text = "\n".join(told.text for told in lines)
-        self._handle.update({"text/html": _box(html), "text/plain": text}, raw=True)
+        return {"text/html": _box(html), "text/plain": "\n".join(told.text for told in lines)}
 
     def _remember(self, lines: Sequence[Line]) -> None:
         self._lines = [*self._lines, *lines][-100:]

@@ -48,7 +48,7 @@ class PlainDisplay:
         self._tell(self._narrator.rest())
         for fact in facts:
             if isinstance(fact, Finished):
-                for told in summary(fact.report, snapshot):
+                for told in summary(fact.report):
                     self._write(told.text)
 
     def _tell(self, lines: Iterable[Line]) -> None:

@@ -13,8 +13,9 @@ class Display(Protocol):
     """Draws one run, on its own beat.
 
     The caller runs the beat: `open`, then `draw` every `beat_seconds`, then `close`. All of them
-    are called off the event loop, never two at once, and may block on a slow terminal. They
-    never raise: a terminal that went away must not end a download.
+    are called off the event loop and may block on a slow terminal; a cancelled caller may abandon
+    a `draw` and call `close`, which waits for it. They never raise: a terminal that went away must
+    not end a download. After `close` a display may be opened again.
     """
 
     beat_seconds: float

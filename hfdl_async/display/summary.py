@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from hfdl_async.core.model import Report
-from hfdl_async.core.progress import Snapshot
 from hfdl_async.display.narrator import Line, Tone
 from hfdl_async.display.text import clean, count, duration, rate, size, size_of
 
 
-def summary(report: Report, snapshot: Snapshot | None = None) -> list[Line]:
-    """Return the lines that say what *report* achieved; empty for a plan."""
-    if report.status == "planned":
+def summary(report: Report) -> list[Line]:
+    """Return the lines that say what *report* achieved; none where nothing was begun."""
+    if report.status == "planned" or (report.status == "failed" and not report.files):
         return []
     repo = clean(report.repo.repo_id)
     good = sum(1 for file in report.files if file.status != "failed")
@@ -20,13 +19,11 @@ def summary(report: Report, snapshot: Snapshot | None = None) -> list[Line]:
     if report.status == "interrupted":
         tone = "waiting"
         first = f"{repo}: stopped after {took}"
-        if snapshot is not None and snapshot.bytes_total:
-            first += f" with {size_of(snapshot.bytes_done, snapshot.bytes_total)}"
+        if report.bytes.selected:
+            first += f", {size_of(bytes_here(report), report.bytes.selected)} here"
     elif failed or report.status in ("partial", "failed"):
         tone = "failed"
         first = f"{repo}: {failed:,} of {count(len(report.files), 'file')} failed, {took}"
-        if not report.files:
-            first = f"{repo}: failed after {took}"
     elif report.bytes.downloaded == 0 and all(f.status == "reused" for f in report.files):
         first = f"{repo}: all {count(good, 'file')} here already, {size(report.bytes.selected)}"
     else:
@@ -37,6 +34,12 @@ def summary(report: Report, snapshot: Snapshot | None = None) -> list[Line]:
     if details := _details(report):
         lines.append(Line("plan", details))
     return lines
+
+
+def bytes_here(report: Report) -> int:
+    """Return how much of the selection is on disk, finished or not."""
+    counts = report.bytes
+    return min(counts.selected, counts.downloaded + counts.reused + counts.resumed)
 
 
 def _details(report: Report) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -32,9 +33,25 @@ class TerminalDisplay:
         self._narrator = Narrator()
         self._title = ""
         self._live: Live | None = None
+        # A caller that is cancelled abandons the frame it was drawing: the end waits for it.
+        self._lock = threading.Lock()
 
     def open(self, title: str) -> None:
         """Show an empty frame at once, so that the start is not silent."""
+        with self._lock:
+            self._open(title)
+
+    def draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        """Print the facts above and redraw the moving part."""
+        with self._lock:
+            self._draw(snapshot, facts)
+
+    def close(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        """Remove the moving part and print the summary in its place."""
+        with self._lock:
+            self._close(facts)
+
+    def _open(self, title: str) -> None:
         self._title = title
         self._live = Live(
             console=self.console,
@@ -52,32 +69,31 @@ class TerminalDisplay:
         except (OSError, ValueError):
             self._gone()
 
-    def draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
-        """Print the facts above and redraw the moving part."""
-        told = self._narrator.tell(facts)
+    def _draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        if self._live is None:
+            return
         try:
-            self._print(told)
+            self._print(self._narrator.tell(facts))
             self._show(snapshot)
         except (OSError, ValueError):
             self._gone()
 
-    def close(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
-        """Remove the moving part and print the summary in its place."""
+    def _close(self, facts: Sequence[Event]) -> None:
         told = [*self._narrator.tell(facts), *self._narrator.rest()]
         for fact in facts:
             if isinstance(fact, Finished):
-                told += summary(fact.report, snapshot)
+                told += summary(fact.report)
         live, self._live = self._live, None
         if live is None:
             return
         try:
             live.stop()
-            self._print(told, always=True)
+            self._print(told)
         except (OSError, ValueError):
             self._gone()
 
-    def _print(self, told: Sequence[Line], *, always: bool = False) -> None:
-        if told and (always or self._live is not None):
+    def _print(self, told: Sequence[Line]) -> None:
+        if told:
             look = self._look()
             self.console.print(Text("\n").join(line(item, look) for item in told), soft_wrap=True)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
-import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-
 from hfdl_async.engine.ports import Part, Sink
+from hfdl_async.engine.wakeup import Wakeup
 from hfdl_async.errors import HfdlError
 
 GROUP_FILES = 128  # enough to share syncs, few enough that a kill loses little
@@ -20,28 +19,24 @@ class Committer:
     def __init__(self, sink: Sink, on_outcome: Callable[[Part, HfdlError | None], None]) -> None:
         self._sink = sink
         self._on_outcome = on_outcome
-        self._entry: MemoryObjectSendStream[Part]
-        self._queue: MemoryObjectReceiveStream[Part]
-        self._entry, self._queue = anyio.create_memory_object_stream[Part](WAITING_FILES)
+        self._waiting: deque[Part] = deque()
+        self._filled, self._emptied = Wakeup(), Wakeup()
 
     async def put(self, part: Part) -> None:
         """Queue a verified part; waits while too many are queued."""
-        await self._entry.send(part)
-
-    def close(self) -> None:
-        """Let go of the queue; `run` has ended, or is about to be cancelled."""
-        self._entry.close()
-        self._queue.close()
+        while len(self._waiting) >= WAITING_FILES:
+            await self._emptied.wait()
+        self._waiting.append(part)
+        self._filled.wake()
 
     async def run(self) -> None:
         """Publish group after group until cancelled."""
         while True:
-            group = [await self._queue.receive()]
-            while len(group) < GROUP_FILES:
-                try:
-                    group.append(self._queue.receive_nowait())
-                except anyio.WouldBlock:
-                    break
+            while not self._waiting:
+                await self._filled.wait()
+            size = min(len(self._waiting), GROUP_FILES)
+            group = [self._waiting.popleft() for _ in range(size)]
+            self._emptied.wake()
             await self._publish(group)
 
     async def _publish(self, group: list[Part]) -> None:

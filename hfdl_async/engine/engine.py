@@ -115,7 +115,6 @@ class Run:
                 group.cancel_scope.cancel()
         finally:
             unwatch()
-            self._committer.close()
             await self._put_away_the_rest()
 
     def _begin(self) -> None:

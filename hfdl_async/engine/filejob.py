@@ -20,6 +20,7 @@ from hfdl_async.core.planning import pieces
 from hfdl_async.core.progress import ActiveFile
 from hfdl_async.engine.line import Flow
 from hfdl_async.engine.ports import Part, Sink
+from hfdl_async.engine.wakeup import Wakeup
 from hfdl_async.errors import HfdlError, IntegrityError
 
 HASH_STRIDE_BYTES = 4 * MIB  # one thread hop per 4 MiB: its cost vanishes beside the hashing
@@ -40,12 +41,14 @@ class FileJob:
         self.untaken: deque[ByteRange] = deque()
         self._part: Part | None = None
         self._flows: set[Flow] = set()
-        self._grown = anyio.Event()
-        self._quiet = anyio.Event()
+        self._grown = Wakeup()
+        self._quiet = Wakeup()
         self._sealed = False
         self._worthless = False
-        self._saving = anyio.Lock()  # a checkpoint and what ends the part exclude each other
-        self._reading = anyio.Lock()  # likewise the follower's reads and a reset
+        self._saving = anyio.Lock(
+            fast_acquire=True
+        )  # a checkpoint and what ends the part exclude each other
+        self._reading = anyio.Lock(fast_acquire=True)  # likewise the follower's reads and a reset
 
     @property
     def file(self) -> RemoteFile:
@@ -114,8 +117,9 @@ class FileJob:
     async def seal(self) -> None:
         """Let no checkpoint touch the verified part from now on; the last one may end the job."""
         self._sealed = True
-        async with self._saving:
-            pass
+        if self._saving.locked():
+            async with self._saving:
+                pass
 
     async def put_away(self, *, keep: bool) -> None:
         """End all requests and close the part; *keep* saves what it has, else it is removed.
@@ -127,7 +131,7 @@ class FileJob:
         self._worthless |= not keep
         self.untaken.clear()
         await self.stop("the file was given up")
-        self._grown.set()
+        self._grown.wake()
         async with self._reading, self._saving:
             # Cancelled in here, the part stays ours: the end of the run tries again.
             if self._part is None:
@@ -164,13 +168,12 @@ class FileJob:
         """Take a request off; its last write has ended."""
         self._flows.discard(flow)
         if not self._flows:
-            self._quiet.set()
-            self._quiet = anyio.Event()
+            self._quiet.wake()
 
     def grew(self) -> None:
         """Wake the follower when the frontier has moved far enough to be worth a thread hop."""
         if self._worth_hashing():
-            self._grown.set()
+            self._grown.wake()
 
     def _worth_hashing(self) -> bool:
         frontier, hashed = self.ledger.prefix, self.part.hashed_bytes
@@ -230,7 +233,6 @@ class FileJob:
     async def _follow(self) -> None:
         while not self.ended and self.part.hashed_bytes < self.file.size_bytes:
             if not self._worth_hashing():
-                self._grown = anyio.Event()
                 await self._grown.wait()
             async with self._reading:
                 if self.ended:

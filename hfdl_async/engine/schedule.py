@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import anyio
-
 from hfdl_async.core.model import ByteRange, PlannedFile
 from hfdl_async.engine.filejob import FileJob
+from hfdl_async.engine.wakeup import Wakeup
 
 OPENING_BIG_FILES = 2  # the next one is made ready while the present one still has pieces
 
@@ -49,7 +48,7 @@ class Schedule:
         self._opening_big = 0
         self._jobs: dict[str, FileJob] = {}
         self._with_pieces: dict[str, FileJob] = {}
-        self._changed = anyio.Event()
+        self._changed = Wakeup()
         self._closed = False
         for item in items:
             self.add(item)
@@ -58,7 +57,7 @@ class Schedule:
         """Queue a file behind those that wait already."""
         small = item.file.size_bytes < self._threshold
         (self._waiting_small if small else self._waiting_big).append(item)
-        self._wake()
+        self._changed.wake()
 
     def jobs(self) -> Iterator[FileJob]:
         """Yield the jobs that are open or opening."""
@@ -100,7 +99,7 @@ class Schedule:
         """Put the job's pieces up for taking."""
         if job.untaken and not job.ended:
             self._with_pieces[job.file.path] = job
-        self._wake()
+        self._changed.wake()
 
     def withdraw(self, job: FileJob) -> None:
         """Take the job's pieces back; none of them will be handed out."""
@@ -120,14 +119,10 @@ class Schedule:
     def close(self) -> None:
         """Send the workers home."""
         self._closed = True
-        self._wake()
+        self._changed.wake()
 
     async def wait(self) -> bool:
         """Wait until there may be new work; False when there will never be any."""
         if not self._closed:
             await self._changed.wait()
         return not self._closed
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()

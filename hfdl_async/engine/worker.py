@@ -93,7 +93,7 @@ class Fetcher:
         job, streak = piece.job, retry.Streak()
         while not piece.is_stale() and (gap := job.gap(piece.span)):
             try:
-                async with self.line.permits:
+                async with self.line.permit():
                     if not piece.is_stale():
                         await self._request(piece, gap)
                 if not piece.is_stale() and job.gap(piece.span) == gap:
@@ -168,7 +168,7 @@ class Fetcher:
                 now = self.clock.monotonic()
                 self.tally.received(len(chunk.data), now)
                 self.line.received(flow, len(chunk.data), now)
-                for piece in self._wanted(job, chunk):
+                for piece in self._wanted(job, chunk) if job.whole else (chunk,):
                     if full := batch.add(piece):
                         await self._write(job, flow, full)
                 if batch.size >= self.batch_bytes:
@@ -179,7 +179,7 @@ class Fetcher:
 
     def _wanted(self, job: FileJob, chunk: Chunk) -> list[Chunk]:
         """Return what of *chunk* is not on disk yet: a whole-file stream repeats the prefix."""
-        known = job.ledger.prefix if job.whole else 0
+        known = job.ledger.prefix
         if chunk.offset >= known:
             return [chunk]
         if chunk.span.stop <= known:
@@ -192,6 +192,10 @@ class Fetcher:
         self, job: FileJob, flow: Flow, batch: _Batch, *, patience_seconds: float | None = None
     ) -> None:
         if not batch.chunks:
+            return
+        if job.part.hashes_inline:
+            await batch.write()  # into memory: there is nothing to wait for or to claim
+            job.grew()  # in a second round somebody waits for the end
             return
         count = batch.size
         flow.pause()

@@ -79,11 +79,22 @@ class Steady:
         self._etags: dict[str, str] = {}
         self._total: int | None = None
 
-    def check(self, answer: Answer) -> None:
-        """Compare the entity tag and the total of *answer* with those seen before.
+    def check_total(self, answer: Answer) -> None:
+        """Compare the total that *answer* states with the one seen before.
 
         Raises:
-            IntegrityError: bytes of two versions would be mixed.
+            IntegrityError: the file has grown or shrunk while it comes.
+        """
+        stated = content_range(answer.header("Content-Range"))
+        total = None if stated is None else stated.total
+        if self._total is not None and total not in (None, self._total):
+            raise _changed(answer.what, "size", f"{self._total} bytes", f"{total} bytes")
+
+    def take(self, answer: Answer) -> None:
+        """Remember the marks of an *answer* that was let in.
+
+        Raises:
+            IntegrityError: its entity tag is another: bytes of two versions would be mixed.
         """
         # Another host of the same storage may count its tags differently.
         site = answer.url.origin.site
@@ -92,10 +103,7 @@ class Steady:
             if known != tag:
                 raise _changed(answer.what, "entity tag", known[:100], tag[:100])
         stated = content_range(answer.header("Content-Range"))
-        if stated is not None and stated.total is not None:
-            if self._total is not None and stated.total != self._total:
-                raise _changed(answer.what, "size", str(self._total), str(stated.total))
-            self._total = stated.total
+        self._total = stated.total if stated is not None else self._total
 
 
 def admit(answer: Answer, file: RemoteFile, span: ByteRange, *, whole: bool) -> Coding:
@@ -159,8 +167,8 @@ class Inflater:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._stream = zlib.decompressobj(wbits=47)  # gzip or zlib, as the header says
-        self._begun = False
+        self._head = b""
+        self._stream: zlib._Decompress | None = None
 
     def feed(self, data: bytes, limit: int) -> tuple[bytes, bytes]:
         """Return at most *limit* decoded bytes of *data*, and what of *data* is left for later.
@@ -168,17 +176,23 @@ class Inflater:
         Raises:
             ProtocolError: it is neither gzip nor deflate.
         """
-        limit = min(limit, INFLATED_BYTES)
+        if self._stream is None:
+            data, self._head = self._head + data, b""
+            if len(data) < 2:
+                self._head = data  # two bytes tell what it is
+                return b"", b""
+            self._stream = zlib.decompressobj(wbits=_wbits(data))
         try:
-            try:
-                plain = self._stream.decompress(data, limit)
-            except zlib.error:
-                if self._begun:
-                    raise
-                # "deflate" without its header: wrong by the book, and common.
-                self._stream = zlib.decompressobj(wbits=-15)
-                plain = self._stream.decompress(data, limit)
+            plain = self._stream.decompress(data, min(limit, INFLATED_BYTES))
         except zlib.error as error:
             raise ProtocolError(f"{self._what}: the compressed answer is damaged") from error
-        self._begun = True
         return plain, self._stream.unconsumed_tail
+
+
+def _wbits(data: bytes) -> int:
+    """Return what to tell zlib of a stream that begins with *data*."""
+    headed = data[:2] == b"\x1f\x8b" or (
+        data[0] & 0x0F == 8 and int.from_bytes(data[:2], "big") % 31 == 0
+    )
+    # "deflate" without its header is wrong by the book, and common.
+    return 47 if headed else -15

@@ -32,6 +32,7 @@ FOREIGN_IN_BODY = (*FOREIGN, RuntimeError)
 
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 _NO_ROUTE = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}
+_HANDSHAKE = (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)
 # A handshake that was cut off, not refused: the peer or the path went away.
 _CUT_HANDSHAKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
@@ -94,14 +95,18 @@ def private_target(what: str, site: str) -> UnsafeError:
 
 
 def _tls_refusal(chain: list[BaseException]) -> str | None:
+    # aiohttp's own classes derive from these without their attributes: hence the `getattr`.
     for link in chain:
         if isinstance(link, ssl.SSLCertVerificationError):
-            return link.verify_message or link.reason or "certificate verification failed"
-    for link in chain:
-        # Only while connecting: later, a broken record is damage on the way like any other.
-        if isinstance(link, ssl.SSLError) and isinstance(chain[0], aiohttp.ClientConnectorError):
-            return None if isinstance(link, _CUT_HANDSHAKE) else (link.reason or "TLS failure")
-    return None
+            said: str | None = getattr(link, "verify_message", None)
+            if said:
+                return said
+    if not isinstance(chain[0], _HANDSHAKE):
+        return None  # later than the handshake, a broken record is damage on the way like any other
+    if _has(chain, _CUT_HANDSHAKE):
+        return None
+    reasons = (getattr(link, "reason", None) for link in chain if isinstance(link, ssl.SSLError))
+    return next((reason for reason in reasons if reason), "the handshake failed")
 
 
 def _unknown_host(chain: list[BaseException], what: str, site: str) -> LostConnectionError:
@@ -127,7 +132,9 @@ def _reason(chain: list[BaseException]) -> str:
     return clean_text(type(chain[0]).__name__, 200)
 
 
-def _has(chain: list[BaseException], kind: type[BaseException]) -> bool:
+def _has(
+    chain: list[BaseException], kind: type[BaseException] | tuple[type[BaseException], ...]
+) -> bool:
     return any(isinstance(link, kind) for link in chain)
 
 

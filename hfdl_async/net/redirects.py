@@ -53,10 +53,10 @@ class Trail:
         here = self.url.origin
         if not location:
             raise ProtocolError(f"{self.what}: {here.site} redirects to nowhere")
-        try:
-            target = join_url(self.url, location)
-        except UnsafeError as error:
-            raise UnsafeError(f"{self.what}: {here.site} redirects: {error}") from None
+        target, refusal = self._read(location)
+        location = None  # it may hold a signature, and this frame may end up in a traceback
+        if target is None:
+            raise UnsafeError(f"{self.what}: {here.site} redirects: {refusal}")
         if here.scheme == "https" and target.origin.scheme == "http":
             raise UnsafeError(
                 f"{self.what}: refused a redirect from {here} to unencrypted {target.origin}"
@@ -71,6 +71,12 @@ class Trail:
         self._seen.add(target.exact)
         self.trusted = self.trusted and target.origin == self.endpoint
         self.url = target
+
+    def _read(self, location: str) -> tuple[Url | None, str]:
+        try:
+            return join_url(self.url, location), ""
+        except UnsafeError as error:
+            return None, error.message
 
 
 class Credential:

@@ -82,7 +82,7 @@ async def read_refusal(answer: Answer, asked: Asked, *, now: float) -> HfdlError
 def refusal(answer: Answer, body: bytes, asked: Asked, *, now: float) -> HfdlError:
     """Return the error that the status, the headers and the *body* of *answer* stand for."""
     status, site = answer.status, answer.url.origin.site
-    said = clean_text(answer.header("X-Error-Message") or _text_of(body)).strip()
+    said = clean_text(" ".join((answer.header("X-Error-Message") or _text_of(body)).split()))
     code = answer.header("X-Error-Code") or ""
     tail = f": {said}" if said else ""
     if is_throttle(answer):

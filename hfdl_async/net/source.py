@@ -27,6 +27,7 @@ from hfdl_async.net.urls import Url
 
 RENEW_EARLY_SECONDS = 60.0  # a signed URL is not used in its last minute…
 RENEW_EARLY_SHARE = 0.1  # …or in the last tenth of a shorter life
+RETRY_LIFETIME_SECONDS = 30.0  # where nobody reads when the signature ends
 REFUSALS = frozenset({400, 401, 403, 404, 410})  # how storage hosts say that a signature ended
 
 
@@ -46,7 +47,7 @@ class _Known:
     location: Location | None = None
     direct: bool = False  # the Hub sends the bytes itself
     steady: Steady = field(default_factory=Steady)
-    resolving: anyio.Lock = field(default_factory=anyio.Lock)
+    resolving: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     openers: int = 0
     failures: int = 0  # requests that broke and were not repeated yet
 
@@ -142,6 +143,7 @@ class HubSource:
             ProtocolError: it is not a Hub that answers.
         """
         trail = self._hub.trail_to(self._hub.file_url(self._commit, file.path), file.path)
+        is_all = span is None or len(span) == file.size_bytes
         identity = Identity()
         answer = await self._hub.hops.send(trail, "resolve", span=span, fresh=fresh)
         while True:
@@ -159,27 +161,32 @@ class HubSource:
                 break
             await self._hub.hops.step(trail, answer)
             if not trail.at_home and identity.commit is not None:
-                self._remember(known, trail, answer)
+                self._remember(known, trail, answer, once=is_all)
                 return None
             kind: Kind = "resolve" if "/resolve/" in trail.url.path else "data"
             answer = await self._hub.hops.send(trail, kind, span=span, fresh=fresh)
         if answer.status not in {200, 206, 416}:
             raise await self._hub.refused(answer, file.path)
         if trail.hops:
-            self._remember(known, trail, answer)
+            self._remember(known, trail, answer, once=is_all)
         else:
             known.direct = True
         return answer
 
-    def _remember(self, known: _Known, trail: Trail, answer: Answer) -> None:
+    def _remember(self, known: _Known, trail: Trail, answer: Answer, *, once: bool) -> None:
         clock = self._hub.clock
+        known.direct = False
+        if once:
+            # One request brings the whole file; only a retry will ask there again.
+            until = clock.monotonic() + RETRY_LIFETIME_SECONDS
+            known.location = Location(trail.url, until, trail.trusted)
+            return
         # Counted from the server's own clock, so that a wrong one here does not matter.
         server_time = http_date(answer.header("Date"))
         now = clock.time() if server_time is None else server_time
         lifetime = signed_lifetime(trail.url.exact, now=now)
         early = min(RENEW_EARLY_SECONDS, lifetime * RENEW_EARLY_SHARE)
         until = clock.monotonic() + lifetime - early
-        known.direct = False
         known.location = Location(trail.url, until, trail.trusted)
 
     async def _fetch(
@@ -226,8 +233,10 @@ class HubSource:
         try:
             if answer.status == 416:
                 raise unsatisfied(answer, file)
-            known.steady.check(answer)
-            return admit(answer, file, span, whole=whole)
+            known.steady.check_total(answer)
+            coding = admit(answer, file, span, whole=whole)
+            known.steady.take(answer)
+            return coding
         except HfdlError:
             answer.close()
             raise

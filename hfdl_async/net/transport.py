@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import TracebackType
 
 import aiohttp
@@ -24,7 +25,7 @@ from hfdl_async.net.holds import Clock, Holds
 from hfdl_async.net.reference import user_agent
 from hfdl_async.net.urls import Origin, Url
 
-MAX_BODY_SILENCE_SECONDS = 15.0  # once a body flows, this much silence means it is dead (P22)
+BODY_SILENCE_SECONDS = 15.0  # once a body flows, this much silence means it is dead (P22)
 MAX_FIELD_BYTES = 32 * KIB  # of one header field: signed URLs in `Location` outgrow 8 KiB
 MAX_FIELDS = 256
 DRAIN_BYTES = 16 * KIB  # a redirect's body is smaller; reading it saves the connection
@@ -33,15 +34,16 @@ SOCKET_BUFFERS_BYTES = 16 * MIB  # of all connections together; each may hold tw
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to a connection, and of silence before an answer begins."""
+    """Seconds to a connection, of silence before an answer begins, and of silence in its body."""
 
     connect_seconds: float = 10.0
     read_seconds: float = 30.0
+    silence_seconds: float = BODY_SILENCE_SECONDS
 
     @property
     def body_seconds(self) -> float:
         """Silence within a body after which it counts as lost."""
-        return min(self.read_seconds, MAX_BODY_SILENCE_SECONDS)
+        return min(self.read_seconds, self.silence_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +237,7 @@ class Transport:
                 headers=_wire_headers(request),
                 allow_redirects=False,
                 max_headers=MAX_FIELDS,
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    connect=request.timeouts.connect_seconds,
-                    sock_connect=request.timeouts.connect_seconds,
-                    sock_read=request.timeouts.read_seconds,
-                ),
+                timeout=_client_timeout(request.timeouts),
             )
         except FOREIGN as error:
             raise translate(error, what=request.what, origin=request.url.origin) from quiet(error)
@@ -283,6 +280,16 @@ class Transport:
     def describe_hold(self) -> str:
         """Return why nothing is sent just now, or an empty string."""
         return self._holds.describe()
+
+
+@lru_cache(maxsize=16)
+def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=None,
+        connect=timeouts.connect_seconds,
+        sock_connect=timeouts.connect_seconds,
+        sock_read=timeouts.read_seconds,
+    )
 
 
 def _wire_headers(request: Request) -> dict[str, str]:

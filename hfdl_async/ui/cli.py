@@ -54,7 +54,7 @@ def _usage(error: Exception) -> UsageError:
     formatted: Callable[[], str] = getattr(error, "format_message", lambda: str(error))
     message = " ".join(formatted().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
-    return UsageError(message, hint="see hfdl --help, or --help-all for every option")
+    return UsageError(message)
 
 
 def build_app(interrupts: Interrupts) -> typer.Typer:
@@ -62,30 +62,30 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     def add(name: str, run: Callable[..., int], *arguments: inspect.Parameter) -> None:
-        app.command(name, add_help_option=False)(_with_flags(name, run, arguments))
+        app.command(name, add_help_option=False)(build_command(name, run, *arguments))
 
-    def loop(work: Coroutine[Any, Any, int]) -> int:
+    def loop(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         import asyncio
 
         with interrupts.at_work():
-            return asyncio.run(work)
+            return asyncio.run(work())
 
     def download(settings: Settings, repo: str, files: list[str] | None) -> int:
         from hfdl_async.ui import runs
 
         if settings.extra.get("dry_run"):
-            return loop(runs.plan(repo, files or [], settings, interrupts))
-        return loop(runs.download(repo, files or [], settings, interrupts))
+            return loop(lambda: runs.plan(repo, files or [], settings, interrupts))
+        return loop(lambda: runs.download(repo, files or [], settings, interrupts))
 
     def plan(settings: Settings, repo: str, files: list[str] | None) -> int:
         from hfdl_async.ui import runs
 
-        return loop(runs.plan(repo, files or [], settings, interrupts))
+        return loop(lambda: runs.plan(repo, files or [], settings, interrupts))
 
     def verify(settings: Settings, target: str) -> int:
         from hfdl_async.ui import runs
 
-        return loop(runs.verify(target, settings, interrupts))
+        return loop(lambda: runs.verify(target, settings, interrupts))
 
     def status(settings: Settings, directory: str) -> int:
         from hfdl_async.ui import runs
@@ -95,7 +95,7 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
     def demo(settings: Settings) -> int:
         from hfdl_async.ui.demo import demo
 
-        return loop(demo(settings, interrupts))
+        return loop(lambda: demo(settings, interrupts))
 
     add(
         "download", download, _argument("repo", "REPO"), _argument("files", "[FILES]...", many=True)
@@ -107,8 +107,8 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
     return app
 
 
-def _with_flags(
-    command: str, run: Callable[..., int], arguments: Sequence[inspect.Parameter]
+def build_command(
+    command: str, run: Callable[..., int], *arguments: inspect.Parameter
 ) -> Callable[..., int]:
     """Return *run* with a signature that typer reads the options of *command* from."""
     names = [argument.name for argument in arguments]

@@ -12,6 +12,10 @@ from hfdl_async.errors import HfdlError
 
 MESSAGE_LIMIT = 4000  # of a whole message; names and server text in it are shorter by far
 FILES_PER_CLASS = 5
+_DEFAULT_HINTS = {
+    "usage": "see hfdl --help, or --help-all for every option",
+    "network": "run the same command again: it continues with what is missing",
+}
 
 
 def error_lines(error: HfdlError, report: Report | None = None) -> list[str]:
@@ -20,8 +24,9 @@ def error_lines(error: HfdlError, report: Report | None = None) -> list[str]:
     failed = [file for file in report.files if file.error is not None] if report else []
     if len(failed) > 1:
         lines += _failed_files(failed)
-    if error.hint:
-        lines.append(f"hint: {clean(error.hint, MESSAGE_LIMIT)}")
+    hint = error.hint or _DEFAULT_HINTS.get(error.kind)
+    if hint:
+        lines.append(f"hint: {clean(hint, MESSAGE_LIMIT)}")
     return lines
 
 

@@ -95,14 +95,14 @@ def _final_path(report: Report, repo: str, files: Sequence[str]) -> str:
 
 async def plan(repo: str, files: Sequence[str], settings: Settings, interrupts: Interrupts) -> int:
     """Print what a download would do; the code says whether it could."""
-
-    async def ask() -> Plan:
-        return await api.plan(repo, list(files) or None, **settings.options)  # type: ignore[arg-type]
-
-    try:
-        planned = await unless_interrupted(ask, interrupts)
-    except HfdlError as error:
-        return failed(error, error.report, repo, settings)
+    display = show(settings)
+    async with api.Downloader(**settings.options) as downloader:  # type: ignore[arg-type]
+        try:
+            planned = await unless_interrupted(
+                lambda: downloader.plan(repo, list(files) or None, display=display), interrupts
+            )
+        except HfdlError as error:
+            return failed(error, error.report, repo, settings)
     if planned is None:
         return _interrupted(None, settings, interrupts, shown=False)
     _warn(planned.warnings, settings)

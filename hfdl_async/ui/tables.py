@@ -10,6 +10,7 @@ from hfdl_async.core.verdict import VerifiedFile, VerifyReport
 from hfdl_async.display.text import clean, count, duration, percent, size, size_of
 
 FILES_SHOWN = 20  # of a plan: the largest; the report has all of them
+DIGITS = 12  # of a digest: enough to tell two apart
 _SIGNS = {Action.FETCH: "fetch", Action.REUSE: "reuse", Action.COPY: "copy"}
 
 
@@ -56,13 +57,12 @@ def verify_lines(report: VerifyReport) -> list[str]:
 
 def _verified(file: VerifiedFile) -> str:
     text = f"{file.status}: {clean(file.path)}"
-    if file.status == "bad" and file.expected and file.found:
-        digits = 16
-        text += (
-            f" (expected {file.expected.algorithm} {clean(file.expected.hex[:digits])}..., "
-            f"found {clean(file.found.hex[:digits])}...)"
-        )
-    return text
+    if file.status != "bad" or file.expected is None:
+        return text
+    if file.found is None:
+        return f"{text} (its size is not the {file.size_bytes:,} bytes expected)"
+    expected, found = (clean(digest.hex)[:DIGITS] for digest in (file.expected, file.found))
+    return f"{text} ({file.expected.algorithm} {found}... instead of {expected}...)"
 
 
 def status_lines(report: Mapping[str, object], base: str) -> list[str]:

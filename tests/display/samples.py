@@ -31,7 +31,11 @@ def snapshot(
 
 
 def report(
-    status: RunStatus = "ok", *, files: tuple[FileReport, ...] | None = None, reused: int = 0
+    status: RunStatus = "ok",
+    *,
+    files: tuple[FileReport, ...] | None = None,
+    reused: int = 0,
+    size_bytes: int = 600_000_000,
 ) -> Report:
     if files is None:
         files = (FileReport("a.bin", 600_000_000, "downloaded", None),)
@@ -42,7 +46,7 @@ def report(
         "c" * 40,
         Path("/x/model"),
         files,
-        ByteCounts(600_000_000, 600_000_000 - reused, reused, 100_000_000),
+        ByteCounts(size_bytes, 600_000_000 - reused, reused, 100_000_000),
         RequestCounts(2, 1, 10, 1),
         6.0,
         8,

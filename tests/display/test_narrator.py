@@ -34,7 +34,7 @@ def test_big_files_earn_a_line_and_small_ones_do_not() -> None:
 
 def test_resumed_bytes_and_wrong_ones_are_told_apart() -> None:
     [line] = Narrator().tell([events.FileResumed(0.0, "a.bin", 10**9, 8 * 10**6)])
-    assert line.text == ("a.bin: 1.00 GB of an earlier run proven, 8.00 MB wrong and fetched again")
+    assert line.text == ("a.bin: 1.00 GB here already, proven, 8.00 MB wrong")
 
 
 def test_endless_failures_are_cut_off() -> None:

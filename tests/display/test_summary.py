@@ -3,7 +3,7 @@ from __future__ import annotations
 from hfdl_async.core.model import FileReport
 from hfdl_async.display.summary import summary
 from hfdl_async.errors import NetworkError
-from tests.display.samples import report, snapshot
+from tests.display.samples import report
 
 
 def test_a_good_run_says_files_size_time_and_rate() -> None:
@@ -32,9 +32,10 @@ def test_a_failure_counts_the_files() -> None:
 
 
 def test_an_interrupted_run_says_how_much_is_here() -> None:
-    first, *_ = summary(report("interrupted"), snapshot())
-    assert first.text == "org/model: stopped after 6.0 s with 10.1 of 16.4 GB"
+    first, *_ = summary(report("interrupted", size_bytes=900_000_000))
+    assert first.text == "org/model: stopped after 6.0 s, 700 of 900 MB here"
 
 
-def test_a_plan_has_no_summary() -> None:
+def test_where_nothing_was_begun_there_is_nothing_to_sum_up() -> None:
     assert summary(report("planned")) == []
+    assert summary(report("failed", files=())) == []

@@ -23,7 +23,7 @@ def test_every_class_of_failure_is_two_lines(kind: type[errors.HfdlError]) -> No
 
 
 def test_text_of_a_server_cannot_drive_the_terminal() -> None:
-    [line] = error_lines(errors.NetworkError("the server said \x1b[2J\nerror: gotcha \u202e"))
+    line, _ = error_lines(errors.NetworkError("the server said \x1b[2J\nerror: gotcha \u202e"))
     assert line == "error: the server said \\x1b[2J\\nerror: gotcha \\u202e"
 
 

@@ -1,0 +1,79 @@
+"""Time that tests own: it jumps when everybody waits, and never flows by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+BUSY_TURNS = 1000  # of the loop; after so many without a quiet one, time goes on regardless
+
+
+class ManualClock:
+    """A clock of virtual seconds.
+
+    With *auto*, time jumps to the next sleeper as soon as every task of the loop waits for
+    something; without, it moves by `advance` only. `slept` has every wait that was asked for.
+    """
+
+    def __init__(self, start_seconds: float = 1000.0, *, auto: bool = True) -> None:
+        self.slept: list[float] = []
+        self._now = start_seconds
+        self._auto = auto
+        self._sleepers: list[tuple[float, int, anyio.Event]] = []
+        self._order = count()
+        self._looking = False
+        self._turns = 0
+
+    def monotonic(self) -> float:
+        """Return virtual seconds."""
+        return self._now
+
+    def time(self) -> float:
+        """Return virtual UNIX seconds."""
+        return 1_700_000_000.0 + self._now
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in virtual time."""
+        self.slept.append(seconds)
+        if seconds <= 0:
+            await checkpoint()
+            return
+        sleeper = (self._now + seconds, next(self._order), anyio.Event())
+        heapq.heappush(self._sleepers, sleeper)
+        self._look()
+        try:
+            await sleeper[2].wait()
+        finally:
+            if sleeper in self._sleepers:
+                self._sleepers.remove(sleeper)
+                heapq.heapify(self._sleepers)
+
+    def advance(self, seconds: float) -> None:
+        """Move time on and wake who is due."""
+        self._now += seconds
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            heapq.heappop(self._sleepers)[2].set()
+
+    def _look(self) -> None:
+        if self._auto and not self._looking:
+            self._looking, self._turns = True, 0
+            asyncio.get_running_loop().call_soon(self._move_on_if_all_wait)
+
+    def _move_on_if_all_wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = False
+        if not self._sleepers:
+            return
+        # There is no public way to ask a loop whether anything is ready to run.
+        busy = len(loop._ready)  # type: ignore[attr-defined]  # noqa: SLF001
+        self._turns += 1
+        if busy and self._turns < BUSY_TURNS:
+            self._looking = True
+            loop.call_soon(self._move_on_if_all_wait)
+            return
+        self.advance(max(0.0, self._sleepers[0][0] - self._now))
+        self._look()

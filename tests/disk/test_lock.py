@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.disk.lock import HOLDER, Holder, Lock
+from hfdl_async.errors import BusyError, StorageError, UnsafeError
+from tests.disk.faults import FaultyCalls, descriptors_balanced
+
+pytestmark = pytest.mark.anyio
+
+HOLD = """
+import anyio, sys
+from pathlib import Path
+from hfdl_async.disk.lock import Lock
+async def main():
+    async with Lock(Path(sys.argv[1])):
+        print("held", flush=True)
+        await anyio.sleep_forever()
+anyio.run(main)
+"""
+
+
+def hold(path: Path) -> subprocess.Popen[bytes]:
+    child = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    return child
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+    assert child.stdout is not None
+    child.stdout.close()
+
+
+async def test_taken_and_given_back(tmp_path: Path) -> None:
+    with descriptors_balanced():
+        async with Lock(tmp_path, wait_seconds=0):
+            holder = json.loads((tmp_path / STATE_FOLDER / HOLDER).read_bytes())
+            assert (holder["pid"], holder["host"]) == (os.getpid(), socket.gethostname())
+        assert not (tmp_path / STATE_FOLDER / HOLDER).exists()
+        async with Lock(tmp_path, wait_seconds=0):
+            pass
+
+
+async def test_two_tasks_of_one_process_take_turns(tmp_path: Path) -> None:
+    inside = 0
+
+    async def work() -> None:
+        nonlocal inside
+        async with Lock(tmp_path):
+            inside += 1
+            assert inside == 1
+            await anyio.sleep(0.01)
+            inside -= 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(work)
+
+
+async def test_busy_names_the_holder(tmp_path: Path) -> None:
+    async with Lock(tmp_path):
+        with pytest.raises(BusyError, match=f"process {os.getpid()} on"):
+            await Lock(tmp_path, wait_seconds=0).acquire()
+
+
+async def test_a_stopped_holder_keeps_it_and_a_killed_one_does_not(tmp_path: Path) -> None:
+    child = hold(tmp_path)
+    told: list[Holder | None] = []
+    try:
+        child.send_signal(signal.SIGSTOP)
+        with pytest.raises(BusyError, match=str(child.pid)):
+            await Lock(tmp_path, wait_seconds=0, on_wait=told.append).acquire()
+        with pytest.raises(BusyError):
+            await Lock(tmp_path, wait_seconds=0.15, on_wait=told.append).acquire()
+        assert [holder.pid for holder in told if holder] == [child.pid]
+    finally:
+        end(child)
+    assert (tmp_path / STATE_FOLDER / HOLDER).exists()
+    async with Lock(tmp_path, wait_seconds=0):
+        pass
+
+
+async def test_cancelled_while_waiting_leaves_nothing(tmp_path: Path) -> None:
+    async with Lock(tmp_path):
+        waiting = Lock(tmp_path)
+        with descriptors_balanced(), anyio.move_on_after(0.03):
+            await waiting.acquire()
+        await waiting.release()
+        with pytest.raises(BusyError):
+            await Lock(tmp_path, wait_seconds=0).acquire()
+    async with Lock(tmp_path, wait_seconds=0):
+        pass
+
+
+async def test_a_planted_link_is_not_locked(tmp_path: Path) -> None:
+    (tmp_path / "d" / STATE_FOLDER).mkdir(parents=True)
+    (tmp_path / "outside").write_bytes(b"precious")
+    (tmp_path / "d" / STATE_FOLDER / "lock").symlink_to(tmp_path / "outside")
+    with pytest.raises(UnsafeError):
+        await Lock(tmp_path / "d").acquire()
+    assert (tmp_path / "outside").read_bytes() == b"precious"
+
+
+async def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    calls = FaultyCalls(fail_at=1, error=30, only=("mkdir",))
+    with pytest.raises(StorageError, match="read-only"):
+        await Lock(tmp_path / "d", calls=calls).acquire()
+
+
+async def test_a_damaged_holder_file_is_no_holder(tmp_path: Path) -> None:
+    async with Lock(tmp_path):
+        (tmp_path / STATE_FOLDER / HOLDER).write_bytes(b'{"pid": -5}')
+        with pytest.raises(BusyError, match="another process"):
+            await Lock(tmp_path, wait_seconds=0).acquire()

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hfdl_async.core.model import MIB, ByteRange
+from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.disk.partfile import PartFile
+from hfdl_async.engine.ports import Part
+from hfdl_async.errors import StorageError
+from tests.disk.faults import FaultyCalls, assert_claims_hold, begin, pattern, planned, remote
+
+pytestmark = pytest.mark.anyio
+
+DATA = pattern(10 * MIB)
+FILE = remote("x", DATA)
+
+
+class Bench:
+    """One folder, one file, and calls that can be told to fail."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.calls = FaultyCalls()
+        self.folder = LocalDir(root, calls=self.calls)
+
+    @property
+    def part_path(self) -> Path:
+        return self.root / STATE_FOLDER / "parts" / f"{FILE.content_key}.part"
+
+    async def open(self) -> PartFile:
+        await begin(self.folder, {"x": DATA})
+        part = await self.folder.open(planned(FILE))
+        assert isinstance(part, PartFile)
+        return part
+
+    def fail_next(self, name: str, error: int = errno.EIO) -> None:
+        self.calls.only, self.calls.error = (name,), error
+        self.calls.count, self.calls.fail_at = 0, 1
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    await made.folder.close()
+
+
+async def test_fits_what_the_engine_asks_of_a_part(bench: Bench) -> None:
+    part: Part = await bench.open()
+    assert part.file == FILE
+    await part.discard()
+
+
+async def test_one_write_is_one_hop_and_one_call(bench: Bench) -> None:
+    part = await bench.open()
+    bench.calls.made.clear()
+    await part.write(0, [DATA[:100], DATA[100:1000], DATA[1000:MIB]])
+    assert bench.calls.made == ["write"]
+    assert part.ledger.spans == (ByteRange(0, MIB),)
+    assert part.unclaimed_bytes == MIB
+    await part.close()
+
+
+async def test_a_checkpoint_claims_what_it_synced_and_nothing_later(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[:MIB]])
+    async with anyio.create_task_group() as group:
+        group.start_soon(part.checkpoint)
+        group.start_soon(part.write, 9 * MIB, [DATA[9 * MIB :]])
+    assert part.unclaimed_bytes in (0, MIB)
+    await part.close()
+    assert assert_claims_hold(bench.root) in (MIB, 2 * MIB)
+
+
+async def test_the_digest_follows_the_prefix(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[: 3 * MIB]])
+    await part.hash_to(2 * MIB)
+    assert part.hashed_bytes == 2 * MIB
+    with pytest.raises(ValueError, match="beyond"):
+        await part.hash_to(4 * MIB)
+    await part.write(3 * MIB, [DATA[3 * MIB :]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_bytes_written_over_are_hashed_again(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [bytes(len(DATA))])
+    await part.hash_to(len(DATA))
+    assert part.digest() != FILE.digest
+    await part.write(0, [DATA])
+    assert part.hashed_bytes == 0
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_after_a_failed_sync_nothing_since_the_last_claim_is_believed(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[:MIB]])
+    await part.checkpoint()
+    await part.write(MIB, [DATA[MIB : 2 * MIB]])
+    await part.hash_to(2 * MIB)
+    bench.fail_next("sync")
+    with pytest.raises(StorageError):
+        await part.checkpoint()
+    assert part.ledger.spans == (ByteRange(0, MIB),)
+    assert part.hashed_bytes == 0
+    for again in (part.checkpoint(), part.write(MIB, [b"x"])):
+        with pytest.raises(StorageError):
+            await again
+    await part.close()
+    assert assert_claims_hold(bench.root) == MIB
+    part = await bench.open()
+    assert (await part.prove()).proven_bytes == MIB
+    await part.discard()
+
+
+async def test_a_failed_sync_of_the_record_keeps_the_old_claims(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[:MIB]])
+    await part.checkpoint()
+    await part.write(MIB, [DATA[MIB : 2 * MIB]])
+    bench.fail_next("rename")
+    with pytest.raises(StorageError):
+        await part.checkpoint()
+    assert assert_claims_hold(bench.root) == MIB
+    await part.checkpoint()
+    assert assert_claims_hold(bench.root) == 2 * MIB
+    await part.close()
+
+
+@pytest.mark.parametrize(
+    ("damage", "proven"),
+    [
+        ("flip", 2 * MIB),
+        ("zero", 2 * MIB),
+        ("truncate", 8 * MIB),
+        ("replace", 0),
+        ("extend", 10 * MIB),
+    ],
+)
+async def test_resume_trusts_nothing_it_has_not_read(
+    damage: str, proven: int, bench: Bench
+) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA])
+    await part.checkpoint()
+    await part.close()
+    stamps = bench.part_path.stat()
+    with bench.part_path.open("r+b") as file:
+        if damage == "flip":
+            file.seek(5)
+            file.write(bytes([DATA[5] ^ 1]))
+        elif damage == "zero":
+            file.write(bytes(MIB))
+        elif damage == "truncate":
+            file.truncate(9 * MIB)
+        elif damage == "extend":
+            file.truncate(11 * MIB)
+        else:
+            file.write(pattern(10 * MIB, 9))
+    os.utime(bench.part_path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+    part = await bench.open()
+    facts = await part.prove()
+    assert (facts.proven_bytes, facts.rejected_bytes) == (proven, 10 * MIB - proven)
+    for gap in list(part.ledger.missing()):
+        await part.write(gap.start, [DATA[gap.start : gap.stop]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_claims_are_not_replaced_before_they_were_looked_at(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[:MIB]])
+    await part.checkpoint()
+    await part.close()
+    part = await bench.open()
+    await part.checkpoint()
+    await part.close()
+    assert assert_claims_hold(bench.root) == MIB
+
+
+async def test_a_reset_part_starts_with_a_fresh_file(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA])
+    await part.checkpoint()
+    inode = bench.part_path.stat().st_ino
+    with bench.part_path.open("rb") as other_writer:
+        await part.reset()
+        assert os.fstat(other_writer.fileno()).st_ino == inode
+        assert other_writer.read() == DATA
+    assert part.ledger.covered == part.hashed_bytes == part.unclaimed_bytes == 0
+    assert os.listdir(bench.part_path.parent) == [bench.part_path.name]
+    await part.close()
+
+
+async def test_a_part_without_a_claim_does_not_stay(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[:100]])
+    await part.close()
+    assert os.listdir(bench.part_path.parent) == []
+    await part.close()
+    await part.discard()
+    await part.checkpoint()
+
+
+async def test_a_cancelled_writer_leaves_no_thread_that_writes(bench: Bench) -> None:
+    part = await bench.open()
+    async with anyio.create_task_group() as group:
+        for cell in range(2):
+            group.start_soon(part.write, cell * 8 * MIB, [DATA[: 2 * MIB]])
+        await anyio.sleep(0)
+        group.cancel_scope.cancel()
+    bench.calls.made.clear()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await part.close()
+    await anyio.sleep(0.01)
+    assert "write" not in bench.calls.made
+
+
+async def test_a_write_outside_the_file_is_a_bug(bench: Bench) -> None:
+    part = await bench.open()
+    with pytest.raises(ValueError, match="outside"):
+        await part.write(len(DATA) - 1, [b"xy"])
+    await part.close()

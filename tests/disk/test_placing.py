@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hfdl_async.disk.calls import Calls, Folder
+from hfdl_async.disk.hashing import hashing_limiter
+from hfdl_async.disk.placing import LinkMode, place
+from hfdl_async.errors import IntegrityError, StorageError
+from tests.disk.faults import FaultyCalls, descriptors_balanced, pattern, remote
+
+pytestmark = pytest.mark.anyio
+
+DATA = pattern(300_000)
+FILE = remote("x", DATA)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Folder]:
+    (tmp_path / "parts").mkdir()
+    opened = Calls().open_root(str(tmp_path / "parts"))
+    yield opened
+    Calls().close_folder(opened)
+
+
+@pytest.mark.parametrize("mode", ["clone", "hard", "copy"])
+async def test_content_is_taken_over_and_read(
+    mode: LinkMode, parts: Folder, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(DATA)
+    reported: list[int] = []
+    with descriptors_balanced():
+        settled = await place(
+            Calls(), parts, FILE, "key", str(source), mode, reported.append,
+            limiter=hashing_limiter(),
+        )  # fmt: skip
+    assert sum(reported) == len(DATA)
+    placed = tmp_path / "parts" / settled.name
+    assert placed.read_bytes() == DATA
+    assert len(settled.cells) == 1
+    assert (placed.stat().st_ino == source.stat().st_ino) is (mode == "hard")
+
+
+@pytest.mark.parametrize("mode", ["clone", "hard", "copy"])
+@pytest.mark.parametrize("data", [bytes(len(DATA)), DATA + b"x", DATA[:-1]])
+async def test_other_content_is_refused_and_nothing_stays(
+    data: bytes, mode: LinkMode, parts: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "source").write_bytes(data)
+    with descriptors_balanced(), pytest.raises((IntegrityError, StorageError)):
+        await place(
+            Calls(), parts, FILE, "key", str(tmp_path / "source"), mode, lambda _count: None,
+            limiter=hashing_limiter(),
+        )  # fmt: skip
+    assert os.listdir(tmp_path / "parts") == []
+
+
+async def test_whichever_call_fails_nothing_stays(parts: Folder, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(DATA)
+    for number in range(1, 100):
+        calls = FaultyCalls(fail_at=number)
+        try:
+            await place(
+                calls, parts, FILE, "key", str(tmp_path / "source"), "copy", lambda _count: None,
+                limiter=hashing_limiter(),
+            )  # fmt: skip
+        except StorageError:
+            assert os.listdir(tmp_path / "parts") == []
+        else:
+            break
+    assert 4 < number < 99

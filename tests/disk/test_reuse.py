@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hfdl_async.disk.calls import Calls
+from hfdl_async.disk.hashing import hashing_limiter
+from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.disk.reuse import find_elsewhere
+from tests.disk.faults import FaultyCalls, begin, pattern, remote, store
+
+pytestmark = pytest.mark.anyio
+
+DATA = pattern(300_000)
+
+
+async def test_files_of_an_equal_size_are_read(tmp_path: Path) -> None:
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "deep/er/any name").write_bytes(DATA)
+    (tmp_path / "wrong").write_bytes(bytes(len(DATA)))
+    file = remote("x", DATA)
+    found = await find_elsewhere(Calls(), [file], [tmp_path], limiter=hashing_limiter())
+    assert found == {file.content_key: tmp_path / "deep/er/any name"}
+
+
+async def test_a_shared_cache_of_links_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshots/c").mkdir(parents=True)
+    (tmp_path / "blobs/abc").write_bytes(DATA)
+    (tmp_path / "snapshots/c/x").symlink_to("../../blobs/abc")
+    (tmp_path / "snapshots/c/dangling").symlink_to("../../blobs/gone")
+    file = remote("x", DATA)
+    read: list[int] = []
+    found = await find_elsewhere(
+        Calls(), [file], [tmp_path], limiter=hashing_limiter(), progress=read.append
+    )
+    assert found == {file.content_key: tmp_path / "blobs/abc"}
+    assert read == [len(DATA)]
+
+
+async def test_a_receipt_that_fits_spares_the_reading(tmp_path: Path) -> None:
+    folder = LocalDir(tmp_path / "downloads/model")
+    await begin(folder, {"a/x": DATA})
+    await store(folder, {"a/x": DATA})
+    await folder.close()
+    file = remote("y", DATA)
+    found = await find_elsewhere(
+        Calls(),
+        [file],
+        [tmp_path / "downloads"],
+        limiter=hashing_limiter(),
+        progress=lambda _count: pytest.fail("read"),
+    )
+    assert found == {file.content_key: tmp_path / "downloads/model/a/x"}
+
+
+async def test_what_cannot_be_read_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(DATA)
+    calls = FaultyCalls(fail_at=1, error=5, only=("read",))
+    found = await find_elsewhere(
+        calls, [remote("x", DATA)], [tmp_path, tmp_path / "no"], limiter=hashing_limiter()
+    )
+    assert found == {}
+
+
+async def test_empty_files_are_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    found = await find_elsewhere(Calls(), [remote("e", b"")], [tmp_path], limiter=hashing_limiter())
+    assert found == {}

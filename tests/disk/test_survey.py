@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hfdl_async.core.finding import Finding, Found
+from hfdl_async.disk.localdir import LocalDir
+from tests.disk.faults import FaultyCalls, begin, pattern, remote, store
+
+pytestmark = pytest.mark.anyio
+
+DATA, OLDER = pattern(300_000, 1), pattern(300_000, 2)
+FILE = remote("d/x", DATA)
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[LocalDir]:
+    made = LocalDir(tmp_path, calls=FaultyCalls())
+    await begin(made, {"d/x": DATA})
+    yield made
+    await made.close()
+
+
+async def find(folder: LocalDir, *, verify: bool = False) -> Finding:
+    return (await folder.survey([FILE], verify=verify))["d/x"]
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Change the content and set the modification time back."""
+    stamps = path.stat()
+    with path.open("r+b") as file:
+        file.truncate(len(data))
+        file.write(data)
+    os.utime(path, ns=(stamps.st_atime_ns, stamps.st_mtime_ns))
+
+
+async def test_nothing_there(folder: LocalDir) -> None:
+    assert await find(folder) == Finding(Found.ABSENT)
+
+
+async def test_ours_and_untouched_is_not_read(folder: LocalDir) -> None:
+    await store(folder, {"d/x": DATA})
+    calls = folder._calls
+    assert isinstance(calls, FaultyCalls)
+    calls.made.clear()
+    assert (await find(folder)).state is Found.FITS
+    reads = calls.made.count("read")
+    found = await find(folder, verify=True)
+    assert found.state is Found.FITS
+    assert found.found == FILE.digest
+    assert calls.made.count("read") > 2 * reads
+
+
+async def test_touched_but_right_is_adopted(folder: LocalDir) -> None:
+    await store(folder, {"d/x": DATA})
+    os.utime(folder.path / "d/x")
+    finding = await find(folder)
+    assert finding.state is Found.RIGHT
+    assert finding.receipt is not None
+    assert len(finding.receipt.cells) == 1
+
+
+async def test_right_without_a_receipt_is_adopted(folder: LocalDir) -> None:
+    (folder.path / "d").mkdir()
+    (folder.path / "d/x").write_bytes(DATA)
+    assert (await find(folder)).state is Found.RIGHT
+
+
+@pytest.mark.parametrize("data", [OLDER, OLDER[:5]])
+async def test_not_ours_and_different(data: bytes, folder: LocalDir) -> None:
+    (folder.path / "d").mkdir()
+    (folder.path / "d/x").write_bytes(data)
+    assert (await find(folder)).state is Found.FOREIGN
+
+
+@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize("data", [OLDER, OLDER[:5]])
+async def test_of_an_older_commit(data: bytes, touched: bool, folder: LocalDir) -> None:
+    await store(folder, {"d/x": data})
+    if touched:
+        os.utime(folder.path / "d/x")
+    assert (await find(folder)).state is Found.OLDER
+
+
+@pytest.mark.parametrize("stored", [DATA, OLDER])
+async def test_rotten_when_size_and_time_are_as_recorded(stored: bytes, folder: LocalDir) -> None:
+    await store(folder, {"d/x": stored})
+    rewrite(folder.path / "d/x", pattern(300_000, 3))
+    finding = await find(folder)
+    assert finding.state is Found.ROTTEN
+    assert finding.receipt is not None
+
+
+@pytest.mark.parametrize("data", [pattern(300_000, 3), b"mine"])
+async def test_changed_by_somebody(data: bytes, folder: LocalDir) -> None:
+    await store(folder, {"d/x": DATA})
+    (folder.path / "d/x").write_bytes(data)
+    os.utime(folder.path / "d/x", ns=(1, 1))
+    assert (await find(folder)).state is Found.CHANGED
+
+
+async def test_size_alone_decides_without_reading(folder: LocalDir) -> None:
+    (folder.path / "d").mkdir()
+    (folder.path / "d/x").write_bytes(DATA[:-1])
+    (folder.path / "d/x").chmod(0)
+    finding = await find(folder, verify=True)
+    assert finding.state is Found.FOREIGN
+    assert finding.found is None
+
+
+async def test_a_link_and_things_in_the_way(folder: LocalDir) -> None:
+    (folder.path / "d").mkdir()
+    (folder.path / "d/x").symlink_to("nowhere")
+    assert (await find(folder)).state is Found.LINK
+    (folder.path / "d/x").unlink()
+    (folder.path / "d/x").mkdir()
+    assert await find(folder) == Finding(Found.IN_THE_WAY, blocker="d/x")
+    (folder.path / "d/x").rmdir()
+    os.mkfifo(folder.path / "d/x")
+    assert (await find(folder)).state is Found.IN_THE_WAY
+    (folder.path / "d/x").unlink()
+    (folder.path / "d").rmdir()
+    (folder.path / "d").write_bytes(b"a file")
+    assert await find(folder) == Finding(Found.IN_THE_WAY, blocker="d")
+
+
+async def test_progress_counts_files(folder: LocalDir) -> None:
+    files = [remote(str(number), b"") for number in range(10)]
+    counts: list[int] = []
+    await folder.survey(files, progress=counts.append)
+    assert counts == list(range(1, 11))

@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hfdl_async.core.events import (
+    FileFailed,
+    FilePublished,
+    FileResumed,
+    FileStarted,
+    FileVerified,
+    SegmentRetried,
+)
+from hfdl_async.core.model import Action, ByteRange, PlannedFile
+from hfdl_async.core.retry import Policy
+from hfdl_async.errors import (
+    AccessError,
+    IntegrityError,
+    LostConnectionError,
+    NetworkError,
+    NotFoundError,
+    ServerError,
+    StorageError,
+)
+from hfdl_async.testing.fakes import (
+    MemorySink,
+    MemorySource,
+    MemoryStore,
+    broken,
+    refused,
+    remote_file,
+    short,
+    stalled,
+)
+from tests.engine.rig import Rig, fetch
+
+pytestmark = pytest.mark.anyio
+
+MANY = {f"f{number:02}": bytes([number]) * (number + 1) for number in range(20)}
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_file_arrives_is_verified_and_published(inline: bool) -> None:
+    rig = Rig({"a": b"hello world"}, sink=MemorySink(hashes_inline=inline))
+    await rig.run()
+    assert rig.sink.files == {"a": b"hello world"}
+    assert rig.statuses() == {"a": "downloaded"}
+    assert [type(event) for event in rig.events] == [FileStarted, FileVerified, FilePublished]
+
+
+async def test_each_file_of_many_is_asked_for_once() -> None:
+    rig = Rig(MANY)
+    await rig.run()
+    assert rig.sink.files == MANY
+    assert sorted(asked.path for asked in rig.source.asked) == sorted(MANY)
+
+
+async def test_an_empty_plan_ends_at_once() -> None:
+    rig = Rig({})
+    await rig.run()
+    assert rig.engine.outcomes == {}
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_an_empty_file_is_published_and_never_asked_for(inline: bool) -> None:
+    rig = Rig({"a": b""}, sink=MemorySink(hashes_inline=inline))
+    await rig.run()
+    assert rig.sink.files == {"a": b""}
+    assert rig.source.asked == []
+
+
+async def test_a_file_that_publishes_no_digest_is_published_when_complete() -> None:
+    item = PlannedFile(replace(remote_file("a", b"abc"), digest=None), Action.FETCH)
+    rig = Rig({"a": b"abc"}, items=[item])
+    await rig.run()
+    assert rig.sink.files == {"a": b"abc"}
+    assert rig.told(FileVerified) == []
+
+
+async def test_what_is_here_already_is_reported_and_not_touched() -> None:
+    item = PlannedFile(remote_file("a", b"abc"), Action.REUSE)
+    rig = Rig({"a": b"abc"}, items=[item])
+    await rig.run()
+    assert rig.statuses() == {"a": "reused"}
+    assert rig.tally.bytes_reused == 3
+    assert rig.sink.log == []
+
+
+# -- resuming --------------------------------------------------------------------------------
+
+
+async def test_a_second_run_asks_only_for_what_no_claim_covers() -> None:
+    content = bytes(range(100))
+    store = MemoryStore()
+    store.keep(remote_file("a", content), content, [ByteRange(0, 40), ByteRange(60, 80)])
+    rig = Rig({"a": content}, sink=MemorySink(store))
+    await rig.run()
+    assert sorted(rig.source.spans("a")) == [ByteRange(40, 60), ByteRange(80, 100)]
+    assert rig.statuses() == {"a": "resumed"}
+    assert rig.tally.bytes_resumed == 60
+    [fact] = rig.told(FileResumed)
+    assert (fact.resumed_bytes, fact.rejected_bytes) == (60, 0)
+
+
+async def test_a_claim_that_does_not_hold_is_fetched_again() -> None:
+    content = bytes(range(100))
+    store = MemoryStore()
+    store.keep(remote_file("a", content), content, [ByteRange(0, 40), ByteRange(60, 80)])
+    next(iter(store.parts.values())).data[70] ^= 1
+    rig = Rig({"a": content}, sink=MemorySink(store))
+    await rig.run()
+    assert rig.source.spans("a") == [ByteRange(40, 100)]
+    assert rig.told(FileResumed)[0].rejected_bytes == 20
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_part_that_is_complete_already_is_only_verified(inline: bool) -> None:
+    store = MemoryStore()
+    store.keep(remote_file("a", b"hello"), b"hello", [ByteRange(0, 5)])
+    rig = Rig({"a": b"hello"}, sink=MemorySink(store, hashes_inline=inline))
+    await rig.run()
+    assert rig.source.asked == []
+    assert rig.sink.files == {"a": b"hello"}
+
+
+async def test_gaps_of_a_file_hashed_as_it_comes_may_be_filled_by_several_workers() -> None:
+    content = bytes(range(90))
+    store = MemoryStore()
+    store.keep(remote_file("a", content), content, [ByteRange(20, 40), ByteRange(60, 80)])
+    sink = MemorySink(store, hashes_inline=True)
+    rig = Rig({"a": content}, sink=sink, threshold_bytes=50)
+    await rig.run()
+    assert rig.sink.files == {"a": content}
+    assert rig.source.peak_requests == 3
+    assert sink.log.count("publish a") == 1
+
+
+# -- wrong content ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_content_that_was_wrong_once_is_fetched_once_more_over_fresh_connections(
+    inline: bool,
+) -> None:
+    rig = Rig({"a": b"hello world"}, sink=MemorySink(hashes_inline=inline))
+    rig.source.spoil("a", 4)
+    await rig.run()
+    assert rig.sink.files == {"a": b"hello world"}
+    assert [asked.fresh for asked in rig.source.asked] == [False, True]
+    [retried] = rig.told(SegmentRetried)
+    assert "the Hub published" in retried.reason
+
+
+@pytest.mark.parametrize("inline", [False, True])
+async def test_content_that_is_always_wrong_is_given_up_and_nothing_of_it_stays(
+    inline: bool,
+) -> None:
+    rig = Rig({"a": b"hello world"}, sink=MemorySink(hashes_inline=inline))
+    rig.source.spoil("a", 4, times=100)
+    await rig.run()
+    assert isinstance(rig.error("a"), IntegrityError)
+    assert len(rig.source.asked) == 2
+    assert rig.sink.files == {}
+    assert rig.sink.store.parts == {}
+    assert rig.sink.log[-1] == "discard a"
+
+
+async def test_an_empty_file_with_a_digest_of_something_else_is_an_integrity_error() -> None:
+    digest = remote_file("a", b"x").digest
+    item = PlannedFile(replace(remote_file("a", b""), digest=digest), Action.FETCH)
+    rig = Rig({"a": b""}, items=[item])
+    await rig.run()
+    assert isinstance(rig.error("a"), IntegrityError)
+
+
+async def test_a_resumed_file_that_is_wrong_is_fetched_whole() -> None:
+    content = bytes(range(50))
+    wrong = b"\1" + content[1:]
+    store = MemoryStore()
+    store.keep(remote_file("a", content), wrong, [ByteRange(0, 20)])
+    rig = Rig({"a": content}, sink=MemorySink(store))
+    await rig.run()
+    assert rig.source.spans("a") == [ByteRange(20, 50), ByteRange(0, 50)]
+    assert rig.statuses() == {"a": "downloaded"}
+
+
+# -- other files go on -----------------------------------------------------------------------
+
+FINAL = [
+    NotFoundError("a: gone"),
+    NetworkError("a: cannot be used"),
+    IntegrityError("a: the size changed"),
+]
+
+
+@pytest.mark.parametrize("error", FINAL, ids=lambda error: type(error).__name__)
+async def test_the_other_files_go_on_when_one_fails(error: NetworkError) -> None:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbbbbbb", "c": b"cccccccc"})
+    rig.source.script("a", broken(4), then=refused(error))
+    await rig.run()
+    assert rig.statuses() == {"a": "failed", "b": "downloaded", "c": "downloaded"}
+    assert rig.error("a") is error
+    [fact] = rig.told(FileFailed)
+    assert (fact.path, fact.kind, fact.message) == ("a", error.kind, error.message)
+
+
+async def test_what_a_failed_file_had_is_kept_for_the_next_run() -> None:
+    rig = Rig({"a": b"aaaabbbb"})
+    rig.source.script("a", broken(4), then=refused(NetworkError("no")))
+    await rig.run()
+    again = Rig({"a": b"aaaabbbb"}, sink=MemorySink(rig.sink.store))
+    await again.run()
+    assert again.source.spans("a") == [ByteRange(4, 8)]
+
+
+@pytest.mark.parametrize("operation", ["open", "prove", "write", "hash", "publish"])
+async def test_trouble_with_one_file_on_disk_leaves_the_others_alone(operation: str) -> None:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbbbbbb"})
+    rig.sink.trouble(operation, "a")
+    rig.may_lose = operation == "publish"
+    await rig.run()
+    assert rig.statuses() == {"a": "failed", "b": "downloaded"}
+    assert isinstance(rig.error("a"), StorageError)
+
+
+async def test_a_file_whose_second_round_cannot_begin_fails_alone() -> None:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbbbbbb"})
+    rig.source.spoil("a", 0)
+    rig.sink.trouble("reset", "a")
+    await rig.run()
+    assert rig.statuses() == {"a": "failed", "b": "downloaded"}
+
+
+async def test_a_failed_checkpoint_fails_its_file_and_no_other() -> None:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbbbbbb"})
+    rig.source.script("a", stalled(4), stalled(0))
+    rig.sink.trouble("checkpoint", "a", times=100)
+    rig.sink.store.parts.clear()
+    rig.may_lose = True
+    await rig.run()
+    assert rig.statuses() == {"a": "failed", "b": "downloaded"}
+    assert rig.sink.open_parts == set()
+
+
+# -- failures that would repeat --------------------------------------------------------------
+
+
+async def test_refused_access_ends_the_run_with_every_file_accounted_for() -> None:
+    rig = Rig(MANY)
+    error = AccessError("no access")
+    for path in MANY:
+        rig.source.script(path, then=refused(error))
+    await rig.run()
+    assert rig.statuses() == dict.fromkeys(MANY, "failed")
+    assert all(outcome.error is error for outcome in rig.engine.outcomes.values())
+    assert len(rig.source.asked) <= 8
+    assert rig.tally.files_failed == len(MANY)
+
+
+@pytest.mark.parametrize("operation", ["open", "write", "checkpoint", "publish"])
+async def test_a_full_disk_ends_the_run_and_nothing_more_is_asked_for(operation: str) -> None:
+    rig = Rig(MANY, source=MemorySource({}, chunk_bytes=1))
+    full = StorageError("the disk is full", ends_run=True)
+    rig.sink.trouble(operation, error=full, times=1000)
+    if operation == "checkpoint":
+        rig.source.script("f19", stalled(4), stalled(0))
+    rig.may_lose = True
+    await rig.run()
+    assert set(rig.statuses()) == set(MANY)
+    assert rig.statuses()["f19"] == "failed"
+    assert len(rig.source.asked) <= (21 if operation in ("checkpoint", "publish") else 8)
+
+
+async def test_a_file_that_is_verified_already_still_gets_its_name_when_the_run_ends() -> None:
+    rig = Rig({"a": b"a", "b": b"bbbbbbbbbbbb"})
+    rig.source.script("b", refused(AccessError("no access")))
+    rig.bus.listen(lambda event: None)
+    await rig.run()
+    assert rig.statuses() == {"a": "downloaded", "b": "failed"}
+
+
+# -- copies ----------------------------------------------------------------------------------
+
+
+def copy(path: str, content: bytes, origin: str) -> PlannedFile:
+    return PlannedFile(remote_file(path, content), Action.COPY, copy_of=origin)
+
+
+async def test_two_files_of_one_digest_are_fetched_once() -> None:
+    items = [fetch("a", b"same"), copy("b", b"same", "a")]
+    rig = Rig({"a": b"same", "b": b"same"}, items=items)
+    await rig.run()
+    assert rig.sink.files == {"a": b"same", "b": b"same"}
+    assert [asked.path for asked in rig.source.asked] == ["a"]
+    assert rig.sink.log.index("publish a") < rig.sink.log.index("copy b from a")
+    assert rig.statuses() == {"a": "downloaded", "b": "reused"}
+
+
+async def test_a_copy_of_what_is_in_place_needs_no_request() -> None:
+    sink = MemorySink()
+    sink.store.files["a"] = b"same"
+    items = [PlannedFile(remote_file("a", b"same"), Action.REUSE), copy("b", b"same", "a")]
+    rig = Rig({"a": b"same", "b": b"same"}, items=items, sink=sink)
+    await rig.run()
+    assert rig.source.asked == []
+    assert rig.sink.files["b"] == b"same"
+    assert rig.tally.bytes_reused == 8
+
+
+async def test_a_copy_from_elsewhere_that_is_not_that_content_is_fetched_instead() -> None:
+    sink = MemorySink(elsewhere={"/cache/blob": b"other"})
+    rig = Rig({"a": b"right"}, items=[copy("a", b"right", "/cache/blob")], sink=sink)
+    await rig.run()
+    assert rig.sink.files == {"a": b"right"}
+    assert rig.statuses() == {"a": "downloaded"}
+    assert rig.tally.bytes_copying == 0
+
+
+async def test_copies_of_a_file_that_failed_fail_with_it() -> None:
+    items = [fetch("a", b"same"), copy("b", b"same", "a")]
+    rig = Rig({"a": b"same", "b": b"same"}, items=items)
+    rig.source.script("a", then=refused(NotFoundError("gone")))
+    await rig.run()
+    assert rig.error("b") is rig.error("a")
+
+
+async def test_a_copy_that_the_disk_refuses_fails_alone() -> None:
+    items = [fetch("a", b"same"), copy("b", b"same", "a")]
+    rig = Rig({"a": b"same", "b": b"same"}, items=items)
+    rig.sink.trouble("copy", "b")
+    await rig.run()
+    assert rig.statuses() == {"a": "downloaded", "b": "failed"}
+
+
+# -- cancellation ----------------------------------------------------------------------------
+
+
+def small_and_big() -> Rig:
+    """Small files, a resumed one in five pieces, a copy, retries and a second round."""
+    content = bytes(range(100))
+    store = MemoryStore()
+    claims = [ByteRange(start, start + 10) for start in range(10, 90, 20)]
+    store.keep(remote_file("big", content), content, claims)
+    contents = {"a": b"aaaa", "b": b"bbbbbbbb", "big": content, "copy": b"bbbbbbbb"}
+    items = [fetch(path, contents[path]) for path in ("a", "b", "big")]
+    items.append(copy("copy", b"bbbbbbbb", "b"))
+    rig = Rig(contents, items=items, sink=MemorySink(store), threshold_bytes=50)
+    rig.source.script("big", broken(3), short(2))
+    rig.source.spoil("b", 2)
+    return rig
+
+
+def whole_files_only() -> Rig:
+    rig = Rig({"a": bytes(range(40)), "b": b"bbbb"}, threshold_bytes=30)
+    rig.source.ignores_ranges = {"a"}
+    rig.source.script("a", broken(0), broken(9), broken(20))
+    return rig
+
+
+def always_wrong() -> Rig:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbb"}, sink=MemorySink(hashes_inline=True))
+    rig.source.spoil("a", 3, times=9)
+    return rig
+
+
+def stalls_and_beats() -> Rig:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbb"})
+    rig.source.script("a", stalled(4), refused(ServerError("HTTP 500")))
+    return rig
+
+
+def ends_early() -> Rig:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbb", "c": b"cccccccc"})
+    rig.source.script("c", broken(4), refused(AccessError("no")))
+    return rig
+
+
+STORIES = [small_and_big, whole_files_only, always_wrong, stalls_and_beats, ends_early]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+async def test_a_run_can_be_cancelled_at_any_suspension_point(story: type[Rig]) -> None:
+    turns = 0
+    while not (rig := story()) or not await rig.run_for(turns):
+        assert all(part.closed for part in rig.sink.parts)
+        # What was saved is enough to go on from, and the rest is right.
+        again = story()
+        next_run = Rig(
+            rig.source.contents, items=again.items, sink=MemorySink(rig.sink.store)
+        )  # fmt: skip
+        if turns % 7 == 0:
+            await next_run.run()
+            assert next_run.sink.files == next_run.source.contents
+        turns += 1
+    assert turns > 30
+    assert len(rig.engine.outcomes) == len(rig.plan.files)
+
+
+async def test_lost_connections_before_first_contact_are_tried_max_retries_times() -> None:
+    rig = Rig({"a": b"aaaa"}, policy=Policy(max_retries=3))
+    rig.source.script("a", then=broken(0))
+    await rig.run()
+    assert len(rig.source.asked) == 4
+    assert isinstance(rig.error("a"), NetworkError)
+    assert not isinstance(rig.error("a"), LostConnectionError)
