@@ -375,11 +375,16 @@ async def open_hub(repo: RepoRef, options: Options, services: Services) -> Hub:
     Raises:
         AccessError: a token was asked for and there is none.
     """
-    token = await anyio.to_thread.run_sync(reference.find_token, options.token)
+
+    async def find_token() -> str | None:
+        return await anyio.to_thread.run_sync(reference.find_token, options.token)
+
+    stored = not isinstance(options.token, str)  # a login may have been renewed meanwhile
     return Hub(
         services.transport,
         repo,
-        token=token,
+        token=await find_token(),
+        refresh_token=find_token if stored else None,
         policy=policy_of(options),
         timeouts=Timeouts(options.connect_timeout_seconds, options.read_timeout_seconds),
         allow=options.allow,

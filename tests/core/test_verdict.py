@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from hfdl_async.core.model import Digest, FileReport
+from hfdl_async.core.verdict import VerifiedFile, VerifyReport, conclude, ending
+from hfdl_async.errors import DownloadError, HfdlError, IntegrityError, NetworkError
+
+DIGEST = Digest("sha256", "0" * 64)
+
+
+def file(path: str, error: HfdlError | None = None) -> FileReport:
+    return FileReport(path, 1, "failed" if error else "downloaded", DIGEST, error)
+
+
+def test_a_run_without_failures_is_ok() -> None:
+    verdict = conclude([file("a"), file("b")])
+    assert (verdict.status, verdict.exit_code, verdict.error) == ("ok", 0, None)
+
+
+def test_one_failure_is_the_error_itself() -> None:
+    error = NetworkError("a: gone", hint="again")
+    verdict = conclude([file("a", error), file("b")])
+    assert (verdict.status, verdict.exit_code) == ("partial", 5)
+    assert verdict.error is error
+
+
+def test_failures_of_one_class_are_summed_up_in_it() -> None:
+    verdict = conclude([file(name, NetworkError(f"{name}: gone", hint="h")) for name in "abc"])
+    assert (verdict.status, verdict.exit_code) == ("failed", 5)
+    assert isinstance(verdict.error, NetworkError)
+    assert verdict.error.message == "a: gone (and 2 more files)"
+    assert verdict.error.hint == "h"
+
+
+def test_one_error_that_hit_every_file_stays_one() -> None:
+    error = NetworkError("the hub is gone")
+    assert conclude([file("a", error), file("b", error)]).error is error
+
+
+def test_failures_of_several_classes_are_all_listed() -> None:
+    errors = [NetworkError("a: gone"), IntegrityError("b: wrong")]
+    verdict = conclude([file("a", errors[0]), file("b", errors[1]), file("c")])
+    assert (verdict.status, verdict.exit_code) == ("partial", 10)
+    assert isinstance(verdict.error, DownloadError)
+    assert list(verdict.error.errors) == errors
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "status", "exit_code"),
+    [
+        ([], None, "ok", 0),
+        ([], NetworkError("x"), "failed", 5),
+        ([file("a")], NetworkError("x"), "partial", 5),
+        ([file("a")], asyncio.CancelledError(), "interrupted", 130),
+        ([], ZeroDivisionError(), "failed", 1),
+    ],
+)
+def test_how_a_run_ended(
+    files: list[FileReport], error: BaseException | None, status: str, exit_code: int
+) -> None:
+    verdict = ending(files, error)
+    assert (verdict.status, verdict.exit_code) == (status, exit_code)
+
+
+def test_a_check_is_bad_while_one_file_is() -> None:
+    def report(*statuses: str) -> VerifyReport:
+        files = tuple(
+            VerifiedFile(str(index), 1, status, DIGEST, None)  # type: ignore[arg-type]
+            for index, status in enumerate(statuses)
+        )
+        return VerifyReport("a/b", "model", "c" * 40, Path("/x"), files, bytes_checked=2)
+
+    assert report("ok", "repaired").exit_code == 0
+    assert report("ok", "missing").exit_code == 6
+    row = report("ok", "bad").to_dict()
+    assert (row["status"], row["exit_code"], row["bytes"]) == ("bad", 6, {"checked": 2})
+    assert row["files"] == [
+        {
+            "path": "0",
+            "size_bytes": 1,
+            "status": "ok",
+            "expected": DIGEST.to_dict(),
+            "found": None,
+        },
+        {
+            "path": "1",
+            "size_bytes": 1,
+            "status": "bad",
+            "expected": DIGEST.to_dict(),
+            "found": None,
+        },
+    ]
