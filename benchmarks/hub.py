@@ -112,6 +112,7 @@ http {{
     log_format method '$request_method';
     access_log {access_log} method;
     sendfile on;
+    tcp_nopush on;
     keepalive_requests 1000000;
     server {{
         listen 127.0.0.1:{port} backlog=1024;

@@ -185,7 +185,10 @@ class Preparation:
                 {file.path: self._findings[file.path] for file in decisions.adopt}, listing.commit
             )
         plan = replace(plan, warnings=(*plan.warnings, *filter(None, extra)))
-        source = HubSource(self._hub, listing.commit) if self._hub else None
+        chunk_bytes = self._options.chunk_size_bytes
+        source = (
+            HubSource(self._hub, listing.commit, chunk_bytes=chunk_bytes) if self._hub else None
+        )
         return Prepared(plan, folder, source)
 
     def _refuse_the_impossible(self, plan: Plan, not_locked: StorageError | None) -> None:

@@ -37,16 +37,17 @@ RISKY_SUFFIXES = (
 HARMLESS_BINARIES = ("optimizer.bin.index.json",)
 
 
-def pieces(ledger: Ledger) -> Iterator[ByteRange]:
+def pieces(ledger: Ledger, *, big: bool = False) -> Iterator[ByteRange]:
     """Yield what is missing, front to back, in requests of a size worth a round trip.
 
+    A *big* file is one that the user's threshold makes big; it is split whatever its size.
     Borders lie on multiples of `PIECE_BYTES`, so that no two pieces share a cell of the grid.
     """
     for gap in ledger.missing():
         start = gap.start
         while start < gap.stop:
             stop = gap.stop
-            if ledger.size >= SPLIT_FROM_BYTES:
+            if big or ledger.size >= SPLIT_FROM_BYTES:
                 stop = min(stop, (start // PIECE_BYTES + 1) * PIECE_BYTES)
             yield ByteRange(start, stop)
             start = stop

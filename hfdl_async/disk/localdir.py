@@ -317,7 +317,7 @@ class LocalDir:
             return MemoryPart(self._calls, folders.parts, file, key)
 
         def open_it() -> PartFile:
-            with translated(folders.parts.join(key), needed=file.size_bytes):
+            with translated(str(self._path / file.path), needed=file.size_bytes):
                 opened = open_part(self._calls, folders.parts, file, key, self._notes.append)
             return PartFile(
                 self._calls, folders.parts, file, opened, disk=self._disk, hashing=self._hashing

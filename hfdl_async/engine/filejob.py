@@ -91,7 +91,7 @@ class FileJob:
         if self.whole:
             self.untaken = deque([ByteRange(0, self.file.size_bytes)])
         else:
-            self.untaken = deque(pieces(self.ledger))
+            self.untaken = deque(pieces(self.ledger, big=not self.small))
 
     @property
     def unclaimed_bytes(self) -> int:

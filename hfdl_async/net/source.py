@@ -53,11 +53,12 @@ class _Known:
 
 
 class HubSource:
-    """The files of one commit of one repo."""
+    """The files of one commit of one repo; chunks have at most *chunk_bytes*, if that is said."""
 
-    def __init__(self, hub: Hub, commit: str) -> None:
+    def __init__(self, hub: Hub, commit: str, *, chunk_bytes: int | None = None) -> None:
         self._hub = hub
         self._commit = commit
+        self.chunk_bytes = chunk_bytes
         self._known: dict[str, _Known] = {}
         self.leased = 0
 

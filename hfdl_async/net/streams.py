@@ -67,7 +67,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
             raise StopAsyncIteration
         assert self._answer is not None, "used outside of its block"
         if self._inflater is None:
-            data: bytes | memoryview = await self._answer.chunk()
+            data: bytes | memoryview = await self._answer.chunk(self._source.chunk_bytes)
         else:
             data = await self._inflated(self._answer, self._inflater)
         if not data:
@@ -90,7 +90,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
         """
         room = self._span.stop - self._offset + 1
         while True:
-            packed = self._packed or await answer.chunk()
+            packed = self._packed or await answer.chunk(self._source.chunk_bytes)
             if not packed:
                 return b""
             plain, self._packed = inflater.feed(packed, room)

@@ -17,10 +17,12 @@ class ManualClock:
 
     With *auto*, time jumps to the next sleeper as soon as every task of the loop waits for
     something; without, it moves by `advance` only. `slept` has every wait that was asked for.
+    `own_callbacks` tells how many callbacks a test itself keeps ready all the time.
     """
 
     def __init__(self, start_seconds: float = 1000.0, *, auto: bool = True) -> None:
         self.slept: list[float] = []
+        self.own_callbacks = 0
         self._now = start_seconds
         self._auto = auto
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
@@ -69,9 +71,9 @@ class ManualClock:
         if not self._sleepers:
             return
         # There is no public way to ask a loop whether anything is ready to run.
-        busy = len(loop._ready)  # type: ignore[attr-defined]  # noqa: SLF001
+        ready = len(loop._ready)  # type: ignore[attr-defined]  # noqa: SLF001
         self._turns += 1
-        if busy and self._turns < BUSY_TURNS:
+        if ready > self.own_callbacks and self._turns < BUSY_TURNS:
             self._looking = True
             loop.call_soon(self._move_on_if_all_wait)
             return

@@ -1,4 +1,4 @@
-"""What the end-to-end tests play on: a hub on a thread, the installed command, and what to compare."""
+"""What the end-to-end tests play on: a hub on a thread, the installed command, comparisons."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from anyio.from_thread import start_blocking_portal
 
 from hfdl_async.core.model import MIB
@@ -260,7 +261,31 @@ def everything_in(folder: Path) -> Iterator[tuple[Path, bytes]]:
 def fast_folder(least_bytes: int) -> Path | None:
     """Return a folder in memory with so much room, where there is one."""
     memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK):
-        if shutil.disk_usage(memory).free > least_bytes:
-            return memory
-    return None
+    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    return memory if usable and shutil.disk_usage(memory).free > least_bytes else None
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str = "16m") -> Iterator[Path]:
+    """Mount a small file system in memory; skips where that is not allowed."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("NOT TESTED HERE: a full disk needs Linux and the right to mount one")
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"NOT TESTED HERE: no right to mount a small disk: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def some_everyday(cases: Iterable[str], *everyday: str) -> list[Any]:
+    """Return *cases* for `parametrize`; those that are not named run in the long sweeps only."""
+    listed = list(cases)
+    assert set(everyday) <= set(listed)
+    return [
+        pytest.param(case, id=case, marks=() if case in everyday else pytest.mark.deep)
+        for case in listed
+    ]

@@ -27,6 +27,7 @@ from tests.e2e.stage import (
     parts_of,
     payload,
     size_of,
+    some_everyday,
     until,
 )
 
@@ -41,12 +42,12 @@ def repo() -> HostedRepo:
     return model(SIZE)
 
 
-@pytest.mark.parametrize("offset", OFFSETS.values(), ids=OFFSETS.keys())
+@pytest.mark.parametrize("where", some_everyday(OFFSETS, "inside", "last"))
 def test_a_byte_wrong_every_time_gives_exit_6_and_no_file(
-    serve: Serve, shell: OpenShell, place: Path, repo: HostedRepo, offset: int
+    serve: Serve, shell: OpenShell, place: Path, repo: HostedRepo, where: str
 ) -> None:
     hub = serve(repo)
-    hub.faults.add(Fault("data", FlipByte(offset), path=WEIGHTS))
+    hub.faults.add(Fault("data", FlipByte(OFFSETS[where]), path=WEIGHTS))
     ended = shell(hub).run(repo.repo_id, "--local-dir", place / "d", "--json").check(6)
     assert check_final_names(place / "d", repo) == files_of(repo).keys() - {WEIGHTS}
     assert parts_of(place / "d") == []
@@ -133,8 +134,11 @@ def test_a_byte_flipped_in_a_part_costs_one_cell(
     assert victim.length <= CELL_BYTES == 8 * MIB
 
 
+HARMS = ("cut", "longer", "gone", "zeroed", "another file")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize("harm", ["cut", "longer", "gone", "zeroed", "another file"])
+@pytest.mark.parametrize("harm", some_everyday(HARMS, "longer", "zeroed"))
 def test_a_part_that_is_not_what_it_was_costs_bytes_and_nothing_else(
     serve: Serve, shell: OpenShell, place: Path, repo: HostedRepo, harm: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Killed, interrupted, terminated, at any instant: the same command goes on from what was proven."""
+"""Killed, interrupted, terminated at any instant: the same command goes on from what it had."""
 
 from __future__ import annotations
 

@@ -49,6 +49,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.source.contents.update(self.contents)
+        self.before = asyncio.all_tasks()
         self.bus = Bus()
         self.events: list[Event] = []
         self.bus.listen(self.events.append)
@@ -70,7 +71,6 @@ class Rig:
 
     async def run(self) -> None:
         """Run to the end, with the ticks of the line beside it."""
-        self.before = asyncio.all_tasks()
         with anyio.fail_after(HANG_SECONDS):
             async with anyio.create_task_group() as group:
                 group.start_soon(self.line.run)
@@ -82,11 +82,24 @@ class Rig:
         """Run, cancelled after so many turns of the loop; return whether it was done before."""
         done = False
         with anyio.fail_after(HANG_SECONDS), anyio.CancelScope() as scope:
-            _cancel_after(turns, scope)
+            self._cancel_after(turns, scope)
             await self.run()
             done = True
         self.check_nothing_is_left()
         return done
+
+    def _cancel_after(self, turns: int, scope: anyio.CancelScope) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock.own_callbacks = 1
+
+        def turn(left: int) -> None:
+            if left:
+                loop.call_soon(turn, left - 1)
+            else:
+                self.clock.own_callbacks = 0
+                scope.cancel()
+
+        loop.call_soon(turn, turns)
 
     def check_nothing_is_left(self) -> None:
         """Check what holds after every run, however it ended."""
@@ -116,15 +129,3 @@ class Rig:
     def told(self, kind: type[AnyEvent]) -> list[AnyEvent]:
         """Return the facts of one kind, in order."""
         return [event for event in self.events if isinstance(event, kind)]
-
-
-def _cancel_after(turns: int, scope: anyio.CancelScope) -> None:
-    loop = asyncio.get_running_loop()
-
-    def turn(left: int) -> None:
-        if left:
-            loop.call_soon(turn, left - 1)
-        else:
-            scope.cancel()
-
-    loop.call_soon(turn, turns)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from hfdl_async.core.controller import FixedController
+from hfdl_async.core.model import MIB, ByteRange, PlannedFile
+from hfdl_async.core.planning import PIECE_BYTES, in_order
+from hfdl_async.engine.schedule import Opening, Piece, Schedule
+from hfdl_async.testing.fakes import ManualClock, MemorySink, MemorySource, MemoryStore, remote_file
+from tests.engine.rig import Rig, fetch
+
+pytestmark = pytest.mark.anyio
+
+BIG = bytes(range(256)) * 4
+
+
+def scheduled(*items: PlannedFile, threshold_bytes: int = 100) -> Schedule:
+    return Schedule(in_order(items), threshold_bytes=threshold_bytes)
+
+
+async def opened(schedule: Schedule, work: Opening | Piece | None, sink: MemorySink) -> None:
+    assert isinstance(work, Opening)
+    await work.job.open(sink)
+    schedule.opened(work.job)
+
+
+def path(work: Opening | Piece | None) -> str:
+    assert work is not None
+    return work.job.file.path
+
+
+async def test_small_files_come_first_smallest_first() -> None:
+    schedule = scheduled(fetch("big", BIG), fetch("b", b"bb"), fetch("a", b"a"))
+    assert [path(schedule.take()) for _ in range(3)] == ["a", "b", "big"]
+    assert schedule.take() is None
+
+
+async def test_a_worker_goes_on_with_the_small_file_it_opened() -> None:
+    schedule, sink = scheduled(fetch("a", b"a"), fetch("b", b"bb")), MemorySink()
+    work = schedule.take()
+    await opened(schedule, work, sink)
+    assert work is not None
+    piece = schedule.take(work.job)
+    assert isinstance(piece, Piece)
+    assert piece.span == ByteRange(0, 1)
+    assert path(schedule.take(work.job)) == "b"
+
+
+async def test_a_big_file_is_handed_out_front_to_back_before_the_next_one_is_opened() -> None:
+    store = MemoryStore()
+    store.keep(remote_file("x", BIG), BIG, [ByteRange(100, 200), ByteRange(300, 400)])
+    schedule, sink = scheduled(fetch("x", BIG), fetch("y", BIG + b"y")), MemorySink(store)
+    await opened(schedule, schedule.take(), sink)
+    pieces = [schedule.take() for _ in range(3)]
+    assert [piece.span.start for piece in pieces if isinstance(piece, Piece)] == [0, 200, 400]
+    assert path(schedule.take()) == "y"
+
+
+async def test_only_so_many_big_files_are_opened_at_once() -> None:
+    items = [fetch(f"big{number}", BIG + bytes([number])) for number in range(4)]
+    schedule, sink = scheduled(*items), MemorySink()
+    first, second = schedule.take(), schedule.take()
+    assert isinstance(first, Opening)
+    assert isinstance(second, Opening)
+    assert schedule.take() is None
+    await opened(schedule, first, sink)
+    assert path(schedule.take()) == "big0"
+    assert path(schedule.take()) == "big2"
+
+
+async def test_withdrawn_and_ended_jobs_hand_out_nothing() -> None:
+    schedule, sink = scheduled(fetch("a", b"a"), fetch("b", b"bb")), MemorySink()
+    work = schedule.take()
+    await opened(schedule, work, sink)
+    assert work is not None
+    schedule.withdraw(work.job)
+    assert path(schedule.take(work.job)) == "b"
+    work.job.ended = True
+    work.job.untaken.append(ByteRange(0, 1))
+    schedule.offer(work.job)
+    assert schedule.take(work.job) is None
+    schedule.drop(work.job)
+    assert [job.file.path for job in schedule.jobs()] == ["b"]
+
+
+async def test_a_piece_goes_stale_when_its_job_starts_over_or_ends() -> None:
+    schedule, sink = scheduled(fetch("a", b"a")), MemorySink()
+    work = schedule.take()
+    await opened(schedule, work, sink)
+    piece = schedule.take()
+    assert isinstance(piece, Piece)
+    assert not piece.is_stale()
+    await piece.job.start_over()
+    assert piece.is_stale()
+
+
+async def test_waiting_ends_with_new_work_or_with_the_end() -> None:
+    schedule = scheduled()
+    answers: list[bool] = []
+
+    async def wait() -> None:
+        answers.append(await schedule.wait())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        schedule.add(fetch("a", b"a"))
+        await anyio.wait_all_tasks_blocked()
+        assert answers == [True]
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        schedule.close()
+    assert answers == [True, False]
+    assert await schedule.wait() is False
+
+
+async def test_idle_workers_help_with_a_lone_file_that_is_worth_cutting() -> None:
+    content = (bytes(range(251)) * (5 * PIECE_BYTES // 251 + 1))[: 5 * PIECE_BYTES - 7]
+    clock = ManualClock()
+    source = MemorySource({}, chunk_bytes=2 * MIB, clock=clock, chunk_seconds=0.1)
+    rig = Rig(
+        {"lone": content},
+        source=source,
+        clock=clock,
+        threshold_bytes=200 * MIB,
+        controller=FixedController(4),
+    )
+    await rig.run()
+    assert source.peak_requests == 4
+    assert [span.start for span in source.spans("lone")] == [
+        number * PIECE_BYTES for number in range(5)
+    ]
+
+
+async def test_there_is_no_barrier_between_small_and_big_files() -> None:
+    clock = ManualClock()
+    source = MemorySource({}, chunk_bytes=64, clock=clock, chunk_seconds=0.1)
+    contents = {"slow": bytes(80), "small": bytes(1), "big": BIG}
+    rig = Rig(contents, source=source, clock=clock, threshold_bytes=100)
+    await rig.run()
+    asked = [asked.path for asked in source.asked]
+    assert asked == ["small", "slow", "big"]
+    assert source.peak_requests >= 2

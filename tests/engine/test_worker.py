@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from hfdl_async.core.controller import Decision, FixedController, Sample
+from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
+from hfdl_async.core.model import KIB, MIB, ByteRange
+from hfdl_async.core.retry import MAX_STATED_WAIT_SECONDS, Policy
+from hfdl_async.engine.worker import BUFFERED_BYTES, WRITE_BATCH_BYTES, batch_bytes
+from hfdl_async.errors import (
+    LinkRefusedError,
+    NetworkError,
+    ProtocolError,
+    RangeIgnoredError,
+    RateLimitedError,
+    ServerError,
+)
+from hfdl_async.testing.fakes import (
+    ManualClock,
+    MemorySource,
+    Turn,
+    broken,
+    refused,
+    short,
+    stalled,
+)
+from tests.engine.rig import Rig
+
+pytestmark = pytest.mark.anyio
+
+HELLO = b"hello world"
+
+
+def hello(*turns: Turn, then: Turn | None = None, policy: Policy | None = None) -> Rig:
+    rig = Rig({"f": HELLO}, policy=policy or Policy())
+    rig.source.script("f", *turns, then=then or Turn())
+    return rig
+
+
+def delays(rig: Rig) -> list[float]:
+    return [fact.delay_seconds for fact in rig.told(SegmentRetried)]
+
+
+async def test_asks_again_only_for_the_bytes_it_does_not_have() -> None:
+    rig = hello(broken(3), broken(4))
+    await rig.run()
+    assert rig.sink.files == {"f": HELLO}
+    assert rig.source.spans("f") == [ByteRange(0, 11), ByteRange(3, 11), ByteRange(7, 11)]
+    assert delays(rig) == [0.5, 0.5]  # bytes were gained in between: the count starts anew
+    assert [fact.start for fact in rig.told(SegmentRetried)] == [3, 7]
+
+
+async def test_a_stream_that_ends_early_is_asked_for_the_rest() -> None:
+    rig = hello(short(5))
+    await rig.run()
+    assert rig.source.spans("f") == [ByteRange(0, 11), ByteRange(5, 11)]
+
+
+async def test_chunks_that_arrive_out_of_order_end_up_in_their_places() -> None:
+    rig = Rig({"f": bytes(range(100))}, source=MemorySource({}, chunk_bytes=7, backwards=True))
+    rig.source.script("f", broken(30))
+    await rig.run()
+    assert rig.sink.files == {"f": bytes(range(100))}
+
+
+async def test_answered_errors_are_tried_max_retries_times() -> None:
+    rig = hello(then=refused(ServerError("HTTP 503")), policy=Policy(max_retries=3))
+    await rig.run()
+    assert len(rig.source.asked) == 4
+    assert delays(rig) == [0.5, 1.0, 2.0]
+    assert "gave up: 4 tries" in rig.error("f").message
+
+
+async def test_no_retry_means_none() -> None:
+    rig = hello(refused(ServerError("HTTP 503")), policy=Policy(max_retries=0))
+    await rig.run()
+    assert len(rig.source.asked) == 1
+    assert rig.statuses() == {"f": "failed"}
+
+
+async def test_after_first_contact_a_lost_network_is_waited_for() -> None:
+    rig = hello(broken(3), *[broken(0)] * 12)
+    await rig.run()
+    assert rig.sink.files == {"f": HELLO}
+    assert sum(delays(rig)) > 200
+
+
+async def test_a_lost_network_is_given_up_after_the_time_that_was_set() -> None:
+    rig = hello(broken(3), then=broken(0), policy=Policy(give_up_after_seconds=60))
+    began = rig.clock.monotonic()
+    await rig.run()
+    assert "no new byte for" in rig.error("f").message
+    assert 60 <= rig.clock.monotonic() - began <= 60 + 31
+
+
+async def test_a_wait_that_a_server_states_is_kept_to_and_is_no_silence() -> None:
+    busy = refused(RateLimitedError("HTTP 429", retry_after_seconds=100.0))
+    rig = hello(broken(3), *[busy] * 5, policy=Policy(give_up_after_seconds=60))
+    await rig.run()
+    assert rig.sink.files == {"f": HELLO}
+    assert delays(rig)[1:] == [100.0] * 5
+
+
+async def test_waits_beyond_ten_minutes_end_with_a_message() -> None:
+    long = refused(RateLimitedError("HTTP 429", retry_after_seconds=MAX_STATED_WAIT_SECONDS + 1))
+    rig = hello(long)
+    await rig.run()
+    assert rig.statuses() == {"f": "failed"}
+    assert delays(rig) == []
+
+
+async def test_a_server_that_keeps_answering_wrongly_gets_three_more_tries() -> None:
+    rig = hello(then=refused(ProtocolError("206 with another range")))
+    await rig.run()
+    assert len(rig.source.asked) == 4
+    assert isinstance(rig.error("f"), NetworkError)
+
+
+async def test_a_refused_link_is_asked_for_again_at_once() -> None:
+    rig = hello(broken(4), refused(LinkRefusedError("HTTP 403")))
+    await rig.run()
+    assert delays(rig) == [0.5, 0.0]
+    assert rig.source.spans("f")[1:] == [ByteRange(4, 11)] * 2
+
+
+async def test_a_server_that_ignores_ranges_is_asked_for_one_stream_once() -> None:
+    rig = Rig({"f": bytes(range(60))}, threshold_bytes=10)
+    rig.source.ignores_ranges = {"f"}
+    await rig.run()
+    assert [asked.whole for asked in rig.source.asked] == [False, True]
+    assert rig.sink.files == {"f": bytes(range(60))}
+
+
+async def test_a_broken_stream_keeps_its_prefix() -> None:
+    rig = hello(broken(0), broken(7), broken(9))
+    rig.source.ignores_ranges = {"f"}
+    rig.source.script("f", then=Turn())
+    await rig.run()
+    assert [line for line in rig.sink.log if line.startswith("write")] == [
+        "write f 0..9",
+        "write f 9..11",
+    ]
+
+
+async def test_a_server_that_breaks_the_stream_at_the_same_place_is_given_up() -> None:
+    rig = hello(then=Turn(7, ServerError("HTTP 500")))
+    rig.source.ignores_ranges = {"f"}
+    await rig.run()
+    assert rig.statuses() == {"f": "failed"}
+    assert len(rig.source.asked) == 1 + 6
+
+
+async def test_ranges_ignored_even_for_a_stream_is_final() -> None:
+    rig = hello(then=refused(RangeIgnoredError("whole files only")))
+    await rig.run()
+    assert isinstance(rig.error("f"), RangeIgnoredError)
+    assert len(rig.source.asked) == 2
+
+
+async def test_a_silent_connection_is_replaced_after_fifteen_seconds() -> None:
+    rig = hello(stalled(4))
+    await rig.run()
+    [fact] = rig.told(ConnectionReplaced)
+    assert 15 < fact.time - 1_700_001_000 <= 16
+    assert rig.source.spans("f") == [ByteRange(0, 11), ByteRange(4, 11)]
+
+
+async def test_silence_is_measured_against_the_read_timeout_when_that_is_smaller() -> None:
+    rig = Rig({"f": HELLO}, silence_seconds=4.0)
+    rig.source.script("f", stalled(4))
+    await rig.run()
+    assert 4 < rig.told(ConnectionReplaced)[0].time - 1_700_001_000 <= 5
+
+
+async def test_a_slow_transfer_that_never_falls_silent_is_left_alone() -> None:
+    clock = ManualClock()
+    source = MemorySource({}, chunk_bytes=1, clock=clock, chunk_seconds=14.0)
+    rig = Rig({"f": HELLO * 20}, source=source, clock=clock)
+    await rig.run()
+    assert len(source.asked) == 1
+    assert clock.monotonic() - 1000 > 3000
+
+
+async def test_permits_are_never_exceeded() -> None:
+    contents = {f"f{number}": bytes(20) + bytes([number]) for number in range(30)}
+    rig = Rig(contents, controller=FixedController(3))
+    await rig.run()
+    assert rig.source.peak_requests == 3
+    assert rig.tally.peak_connections == 3
+
+
+class Shrinking:
+    """Six connections, and two once anything was measured."""
+
+    def start(self) -> Decision:
+        return Decision(6, None, "start", "FIXED")
+
+    def observe(self, sample: Sample) -> Decision:
+        return Decision(2, None, "fewer", "DOWN")
+
+
+async def test_a_new_number_of_connections_holds_while_running() -> None:
+    clock = ManualClock()
+    contents = {f"f{number:02}": bytes([number]) * 40 for number in range(30)}
+    source = MemorySource({}, chunk_bytes=4, clock=clock, chunk_seconds=0.1)
+    rig = Rig(contents, source=source, clock=clock, controller=Shrinking())
+    in_flight: list[int] = []
+    rig.line.watch(lambda now: in_flight.append(source.open_requests))
+    await rig.run()
+    assert source.peak_requests == 6
+    assert max(in_flight[3:]) <= 2
+    assert [decision.target for decision in rig.decisions] == [2]
+
+
+async def test_a_worker_that_waits_out_a_retry_holds_no_permit() -> None:
+    rig = Rig({"a": b"aaaa", "b": b"bbbb"}, controller=FixedController(1))
+    rig.source.script("a", refused(RateLimitedError("HTTP 429", retry_after_seconds=50.0)))
+    await rig.run()
+    assert rig.sink.log.index("publish b") < rig.sink.log.index("write a 0..4")
+
+
+async def test_memory_in_use_is_bounded_by_connections_and_batches() -> None:
+    content = bytes(range(256)) * (16 * KIB)
+    contents = {f"f{number}": content + bytes([number]) for number in range(6)}
+    source = MemorySource({}, chunk_bytes=256 * KIB)
+    rig = Rig(contents, source=source, controller=FixedController(3))
+    await rig.run()
+    assert source.peak_leased_bytes <= 3 * (WRITE_BATCH_BYTES + 256 * KIB)
+    assert source.peak_leased_bytes > WRITE_BATCH_BYTES
+
+
+async def test_what_arrives_is_written_in_batches() -> None:
+    content = bytes(3 * MIB)
+    rig = Rig({"f": content}, source=MemorySource({}, chunk_bytes=256 * KIB))
+    await rig.run()
+    writes = [line for line in rig.sink.log if line.startswith("write")]
+    assert len(writes) == 3
+
+
+@pytest.mark.parametrize("connections", [1, 8, 16, 64, 256])
+def test_batches_of_all_connections_together_stay_bounded(connections: int) -> None:
+    assert batch_bytes(connections) * connections <= max(BUFFERED_BYTES, connections * 64 * KIB)
+    assert 64 * KIB <= batch_bytes(connections) <= WRITE_BATCH_BYTES
+
+
+async def test_a_connection_is_not_blamed_while_the_disk_is_slow() -> None:
+    rig = Rig({"f": bytes(2 * MIB)}, source=MemorySource({}, chunk_bytes=512 * KIB))
+    step = rig.sink.step
+
+    async def slow(operation: str, path: str) -> None:
+        await step(operation, path)
+        if operation == "write":
+            await rig.clock.sleep(100.0)
+
+    rig.sink.step = slow  # type: ignore[method-assign]
+    await rig.run()
+    assert rig.told(ConnectionReplaced) == []
+    assert len(rig.source.asked) == 1
+
+
+async def test_what_had_arrived_when_the_run_was_cancelled_is_kept() -> None:
+    rig = hello(stalled(7))
+    with anyio.move_on_after(0.05):
+        async with anyio.create_task_group() as group:
+            group.start_soon(rig.engine.run)  # no ticks: the silence goes unnoticed
+    rig.check_nothing_is_left()
+    assert rig.sink.store.kept(rig.plan.files[0].file).spans == (ByteRange(0, 7),)
