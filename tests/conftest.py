@@ -28,10 +28,15 @@ from collections.abc import AsyncIterator  # noqa: E402
 from contextlib import AsyncExitStack  # noqa: E402
 
 import aiohttp  # noqa: E402
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from hfdl_async.serving import HostedRepo, Settings  # noqa: E402
 from hfdl_async.testing.faults import ScriptedHub, StartHub  # noqa: E402
+
+# The same examples on every run, and no clock: a slow machine is not a failure.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("steady")
 
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 

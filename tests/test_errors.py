@@ -46,7 +46,7 @@ def test_only_the_message_is_positional_and_errors_pickle(kind: type[HfdlError])
     assert (again.message, again.hint, again.report) == ("what happened", "what to do", None)
     assert str(error) == error.message == "what happened"
     with pytest.raises(TypeError):
-        kind("message", "hint")  # type: ignore[misc]
+        kind("message", "hint")
 
 
 def test_what_an_error_knows_besides_survives_pickling_too() -> None:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 Mode = Literal["FIXED", "RAMP0", "RAMP", "HOLD", "UP", "DOWN", "CAPPED"]
 
 TICK_SECONDS = 0.5
-AUTO_CONNECTIONS = 8  # uncapped, 8 beat 2 and 32; a capped line wants more, see -t
+AUTO_CONNECTIONS = 16  # one fast line is full with two; capped ones and small files want more
 MAX_CONNECTIONS = 256
 
 

@@ -30,6 +30,7 @@ class Finding:
     Attributes:
         state: the kind.
         have_bytes: bytes that an unfinished part claims to hold (not proven yet).
+        part_bytes: bytes of disk space that this part takes up, whatever it holds.
         receipt: the recorded one; for RIGHT a fresh one that is not recorded yet.
         found: the digest of the content, where it was read.
         blocker: for IN_THE_WAY, the path in the repo of what is in the way.
@@ -37,6 +38,12 @@ class Finding:
 
     state: Found
     have_bytes: int = 0
+    part_bytes: int = 0
     receipt: Receipt | None = None
     found: Digest | None = None
     blocker: str | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the content that is wanted is in place."""
+        return self.state in (Found.FITS, Found.RIGHT)

@@ -137,7 +137,9 @@ class PlannedFile:
         file: the file as the pinned commit has it.
         action: fetch, reuse or copy.
         have_bytes: bytes that an unfinished part claims to hold already.
+        part_bytes: disk space that this part takes up already; it was reserved when it was made.
         copy_of: for COPY, an absolute path, or the path in this repo of a file of equal content.
+        linked: for COPY, that a hard link does, which takes up no space.
         heals: the old file at the final name rotted; publishing replaces it.
         repair_from: absolute path of a damaged file of ours whose good cells may be taken over.
     """
@@ -145,7 +147,9 @@ class PlannedFile:
     file: RemoteFile
     action: Action
     have_bytes: int = 0
+    part_bytes: int = 0
     copy_of: str | None = None
+    linked: bool = False
     heals: bool = False
     repair_from: str | None = None
 
@@ -153,6 +157,20 @@ class PlannedFile:
     def fetch_bytes(self) -> int:
         """Bytes the network still has to bring."""
         return self.file.size_bytes - self.have_bytes if self.action is Action.FETCH else 0
+
+    @property
+    def write_bytes(self) -> int:
+        """Bytes the disk still has to take."""
+        if self.action is Action.COPY:
+            return 0 if self.linked else self.file.size_bytes
+        return self.fetch_bytes
+
+    @property
+    def space_bytes(self) -> int:
+        """Free disk space it will take up: what is to be written, less what a part reserved."""
+        if self.action is not Action.FETCH:
+            return self.write_bytes
+        return max(0, self.file.size_bytes - max(self.have_bytes, self.part_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +226,12 @@ class Plan:
     @property
     def bytes_to_write(self) -> int:
         """Bytes the disk still has to take."""
-        return self.bytes_to_fetch + sum(
-            item.file.size_bytes for item in self.files if item.action is Action.COPY
-        )
+        return sum(item.write_bytes for item in self.files)
+
+    @property
+    def space_needed(self) -> int:
+        """Bytes of free disk space that it takes up."""
+        return sum(item.space_bytes for item in self.files)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report form (`schema` 1) with a `plan` object."""

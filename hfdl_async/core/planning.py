@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hfdl_async.core.finding import Finding, Found
@@ -30,11 +30,12 @@ SAFETY_BUFFER = 0.05  # of what is to be written, on top of what must stay free
 AUTO_FREE_BYTES = 5000 * MB
 AUTO_FREE_SHARE = 0.05
 
+# Pickles, archives that hold pickles, and code that is executed on load. `.bin` may be plain data,
+# but its name cannot tell, and for weights it is the usual name of a pickle.
 RISKY_SUFFIXES = (
-    ".bin", ".ckpt", ".joblib", ".mar", ".model.pkl", ".nemo", ".npy", ".p", ".pickle", ".pkl",
-    ".pt", ".pth", ".py", ".so", ".dll", ".dylib", ".keras", ".h5", ".exe", ".sh",
+    ".bin", ".ckpt", ".joblib", ".mar", ".nemo", ".p", ".pickle", ".pkl", ".pt", ".pth",
+    ".py", ".pyc", ".so", ".dll", ".dylib",
 )  # fmt: skip
-HARMLESS_BINARIES = ("optimizer.bin.index.json",)
 
 
 def pieces(ledger: Ledger, *, big: bool = False) -> Iterator[ByteRange]:
@@ -113,9 +114,8 @@ def _slashes(path: str) -> Iterator[int]:
 
 
 def is_risky(path: str) -> bool:
-    """Return whether loading *path* the usual way may run code: pickles, scripts, libraries."""
-    name = path.rsplit("/", 1)[-1].lower()
-    return name.endswith(RISKY_SUFFIXES) and name not in HARMLESS_BINARIES
+    """Return whether loading *path* the usual way may run code: pickles, modules, libraries."""
+    return path.lower().endswith(RISKY_SUFFIXES)
 
 
 def without_risky(
@@ -172,9 +172,8 @@ def decide(
         if finding.state is Found.ROTTEN:
             warnings.append(f"{file.path}: the content on disk has rotted (nobody wrote to it)")
         planned.append(_planned(file, finding, elsewhere, options, root))
-    return Decisions(
-        _share_content(planned), tuple(problems), tuple(warnings), tuple(adopt)
-    )  # fmt: skip
+    shared = _share_content(planned, linked=options.link == "hard")
+    return Decisions(shared, tuple(problems), tuple(warnings), tuple(adopt))
 
 
 def _problem(file: RemoteFile, finding: Finding, options: Options) -> Problem | None:
@@ -200,16 +199,17 @@ def _planned(
     options: Options,
     root: Path,
 ) -> PlannedFile:
-    if finding.state in (Found.FITS, Found.RIGHT) and not options.force:
+    if finding.is_right and not options.force:
         return PlannedFile(file, Action.REUSE)
     source = elsewhere.get(file.content_key or "")
     if source is not None and not options.force:
-        return PlannedFile(file, Action.COPY, copy_of=str(source))
+        return PlannedFile(file, Action.COPY, copy_of=str(source), linked=options.link == "hard")
     have = 0 if options.force or options.no_resume else finding.have_bytes
     return PlannedFile(
         file,
         Action.FETCH,
         have_bytes=min(have, file.size_bytes),
+        part_bytes=finding.part_bytes,
         heals=finding.state is Found.ROTTEN,
         repair_from=str(root / file.path) if _repairable(file, finding, options) else None,
     )
@@ -225,7 +225,9 @@ def _repairable(file: RemoteFile, finding: Finding, options: Options) -> bool:
     )
 
 
-def _share_content(planned: Sequence[PlannedFile]) -> tuple[PlannedFile, ...]:
+def _share_content(
+    planned: Sequence[PlannedFile], *, linked: bool
+) -> tuple[PlannedFile, ...]:
     """Fetch each content once: later files of one digest become copies of the first.
 
     Empty files are left alone: they are never asked for.
@@ -241,9 +243,9 @@ def _share_content(planned: Sequence[PlannedFile]) -> tuple[PlannedFile, ...]:
         if key and item.file.size_bytes and item.action is Action.FETCH:
             origin = first.setdefault(key, item.file.path)
             if origin != item.file.path:
-                item = replace(
-                    item, action=Action.COPY, copy_of=origin, have_bytes=0, repair_from=None
-                )  # fmt: skip
+                item = PlannedFile(
+                    item.file, Action.COPY, copy_of=origin, linked=linked, heals=item.heals
+                )
         shared.append(item)
     return tuple(shared)
 

@@ -23,7 +23,8 @@ from hfdl_async.engine.ports import Part, Sink
 from hfdl_async.engine.wakeup import Wakeup
 from hfdl_async.errors import HfdlError, IntegrityError
 
-HASH_STRIDE_BYTES = 4 * MIB  # one thread hop per 4 MiB: its cost vanishes beside the hashing
+HASH_STRIDE_BYTES = 4 * MIB  # not worth a thread hop for less, but at the end of the file
+CATCH_UP_BYTES = 64 * MIB  # one hop when behind: a busy loop is slow to send the next one
 
 
 class FileJob:
@@ -237,7 +238,7 @@ class FileJob:
             async with self._reading:
                 if self.ended:
                     return
-                stop = min(self.ledger.prefix, self.part.hashed_bytes + HASH_STRIDE_BYTES)
+                stop = min(self.ledger.prefix, self.part.hashed_bytes + CATCH_UP_BYTES)
                 if stop > self.part.hashed_bytes:
                     await self.part.hash_to(stop)
 

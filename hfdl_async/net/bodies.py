@@ -12,7 +12,7 @@ from typing import Literal
 
 from hfdl_async.core.model import KIB, ByteRange, Digest, RemoteFile
 from hfdl_async.errors import HfdlError, IntegrityError, ProtocolError, RangeIgnoredError
-from hfdl_async.net.headers import ContentRange, content_range, etag_digest, integer, normal_etag
+from hfdl_async.net.headers import ContentRange, etag_digest, integer, normal_etag
 from hfdl_async.net.refusals import is_html, not_a_hub
 from hfdl_async.net.transport import Answer
 
@@ -85,7 +85,7 @@ class Steady:
         Raises:
             IntegrityError: the file has grown or shrunk while it comes.
         """
-        stated = content_range(answer.header("Content-Range"))
+        stated = answer.content_range
         total = None if stated is None else stated.total
         if self._total is not None and total not in (None, self._total):
             raise _changed(answer.what, "size", f"{self._total} bytes", f"{total} bytes")
@@ -102,7 +102,7 @@ class Steady:
             known = self._etags.setdefault(site, tag)
             if known != tag:
                 raise _changed(answer.what, "entity tag", known[:100], tag[:100])
-        stated = content_range(answer.header("Content-Range"))
+        stated = answer.content_range
         self._total = stated.total if stated is not None else self._total
 
 
@@ -115,7 +115,7 @@ def admit(answer: Answer, file: RemoteFile, span: ByteRange, *, whole: bool) -> 
     """
     site = answer.url.origin.site
     coding = (answer.header("Content-Encoding") or "identity").strip().lower()
-    stated = content_range(answer.header("Content-Range"))
+    stated = answer.content_range
     if answer.status == 206 or (answer.header("Content-Range") is not None and not whole):
         if coding != "identity":
             raise RangeIgnoredError(f"{answer.what}: {site} sent a range of something compressed")
@@ -147,12 +147,16 @@ def _check_range(
 
 
 def unsatisfied(answer: Answer, file: RemoteFile) -> HfdlError:
-    """Return what a 416 means: the file has another size, or the server is confused."""
-    stated = content_range(answer.header("Content-Range"))
+    """Return what a 416 means: the file has another size, or the server is confused.
+
+    Either is final: the same question gets the same answer.
+    """
+    stated = answer.content_range
     if stated is not None and stated.total not in (None, file.size_bytes):
         return _changed(answer.what, "size", f"{file.size_bytes} bytes", f"{stated.total} bytes")
-    return ProtocolError(
-        f"{answer.what}: {answer.url.origin.site} refused a range inside the file (HTTP 416)"
+    return NetworkError(
+        f"{answer.what}: {answer.url.origin.site} refused a range inside the file (HTTP 416)",
+        hint="run the same command later, or try another --endpoint",
     )
 
 

@@ -30,7 +30,7 @@ from hfdl_async.errors import (
     UnsafeError,
 )
 from hfdl_async.net.endpoints import api_url, quoted, resolve_url
-from hfdl_async.net.headers import clean_text, content_range, integer, next_link
+from hfdl_async.net.headers import clean_text, integer, next_link
 from hfdl_async.net.holds import Clock
 from hfdl_async.net.hops import Hops, Kind
 from hfdl_async.net.pages import next_page, parse_commit, parse_page
@@ -102,7 +102,8 @@ class Hub:
 
     def file_url(self, commit: str, path: str) -> Url:
         """Return the address of one file of *commit*."""
-        return parse_url(resolve_url(self.repo, commit, path))
+        # Ours to the last character: there is nothing to parse.
+        return Url(resolve_url(self.repo, commit, path), self.hops.endpoint)
 
     async def pin(self) -> tuple[RepoRef, str]:
         """Return the repo under its present name, and the commit its revision stands for.
@@ -308,7 +309,7 @@ def _stated_size(answer: Answer) -> int | None:
     linked = integer(answer.header("X-Linked-Size"))
     if linked is not None and answer.status < 400:
         return linked
-    stated = content_range(answer.header("Content-Range"))
+    stated = answer.content_range
     if answer.status in {206, 416} and stated is not None:
         return stated.total
     encoded = answer.header("Content-Encoding") not in (None, "", "identity")

@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import TracebackType
 
 import aiohttp
@@ -21,7 +21,7 @@ from hfdl_async.core.model import KIB, MIB, ByteRange
 from hfdl_async.errors import NetworkError
 from hfdl_async.net.addresses import Resolver, guarded
 from hfdl_async.net.failures import FOREIGN, FOREIGN_IN_BODY, private_target, quiet, translate
-from hfdl_async.net.headers import integer
+from hfdl_async.net.headers import ContentRange, content_range, integer
 from hfdl_async.net.holds import Clock, Holds
 from hfdl_async.net.reference import user_agent
 from hfdl_async.net.urls import Origin, Url
@@ -97,6 +97,11 @@ class Answer:
         """The `Content-Length`, if there is one."""
         return integer(self.header("Content-Length"))
 
+    @cached_property
+    def content_range(self) -> ContentRange | None:
+        """The `Content-Range`, if there is one that can be read."""
+        return content_range(self.header("Content-Range"))
+
     async def chunk(self, most_bytes: int | None = None) -> bytes:
         """Return the next bytes of the body as they came off the wire; none at its end.
 
@@ -134,6 +139,9 @@ class Answer:
     async def drain(self) -> None:
         """Read a short body to its end so that the connection can be used again, or close it."""
         length = self.length
+        if self._response.content.is_eof():
+            self._response.release()  # it came along with the headers
+            return
         if length is None or length > DRAIN_BYTES:
             self.close()
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urljoin
 
 from hfdl_async.errors import UnsafeError
@@ -20,6 +21,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # Everything printable stays as it is; only what may not stand in a request line is escaped.
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_END_OF_AUTHORITY = re.compile("[/?]")
 _AUTHORITY = re.compile(r"([A-Za-z0-9._\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5})?)?")
 
 
@@ -85,19 +87,23 @@ def parse_url(text: str) -> Url:
             f"refused to follow to {clean_text(exact.partition('?')[0], 100)!r}: "
             "only http and https are followed"
         )
-    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+    authority = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0]
     if "@" in authority:
         # Nothing of the authority is shown: it holds a password.
         raise UnsafeError("refused a URL with credentials in it")
+    tail = rest[len(authority) :]
+    if not tail.startswith("/"):
+        tail = "/" + tail
+    return Url(f"{scheme}://{authority}{tail}", _origin(scheme, authority))
+
+
+@lru_cache(maxsize=64)  # thousands of signed URLs name the same few hosts
+def _origin(scheme: str, authority: str) -> Origin:
     found = _AUTHORITY.fullmatch(authority)
     port = int(found[2] or DEFAULT_PORTS[scheme]) if found else 0
     if not found or not 1 <= port <= 65535:
         raise UnsafeError(f"refused a URL with the odd host {clean_text(authority, 100)!r}")
-    tail = rest[len(authority) :]
-    if not tail.startswith("/"):
-        tail = "/" + tail
-    host = found[1].lower().strip("[]")
-    return Url(f"{scheme}://{authority}{tail}", Origin(scheme, host, port))
+    return Origin(scheme, found[1].lower().strip("[]"), port)
 
 
 def _escaped(text: str) -> str:

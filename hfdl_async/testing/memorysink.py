@@ -250,8 +250,8 @@ class MemoryPart:
         self.data[span.start : span.stop] = b"".join(pieces)
         self._sink.log.append(f"write {self._file.path} {span.start}..{span.stop}")
         self._ledger = self._ledger.add(span)
-        if self._inline and span.start <= self._hashed:
-            self._hashed = max(self._hashed, span.stop)
+        if self._inline:
+            self._hashed = self._ledger.prefix
 
     async def checkpoint(self) -> None:
         """Let a new sink over the same store find what the ledger holds now."""

@@ -66,7 +66,10 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
 
     def loop(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         import asyncio
+        import gc
 
+        gc.freeze()  # what was imported stays
+        gc.enable()
         with interrupts.at_work():
             return asyncio.run(work())
 

@@ -239,7 +239,7 @@ def decided(
 @pytest.mark.parametrize("name", ROWS)
 def test_what_a_run_does_with_what_it_finds(name: str) -> None:
     row = ROWS[name]
-    decisions = decided(FILE, findings={"f": row.finding}, **row.asked)
+    decisions = decide([FILE], {"f": row.finding}, {}, Options.parse(row.asked), ROOT)
     [planned] = decisions.files
     assert planned.action is row.action
     assert [problem.kind for problem in decisions.problems] == (

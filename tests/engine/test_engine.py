@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -14,7 +15,7 @@ from hfdl_async.core.events import (
     FileVerified,
     SegmentRetried,
 )
-from hfdl_async.core.model import Action, ByteRange, PlannedFile
+from hfdl_async.core.model import Action, ByteRange, Chunk, PlannedFile, RemoteFile
 from hfdl_async.core.retry import Policy
 from hfdl_async.engine.ports import Part
 from hfdl_async.errors import (
@@ -28,6 +29,7 @@ from hfdl_async.errors import (
     StorageError,
 )
 from hfdl_async.testing.fakes import (
+    ManualClock,
     MemorySink,
     MemorySource,
     MemoryStore,
@@ -141,6 +143,31 @@ async def test_gaps_of_a_file_hashed_as_it_comes_may_be_filled_by_several_worker
     assert sink.log.count("publish a") == 1
 
 
+class Lingering(MemorySource):
+    """Takes a second to end an answer after its last byte."""
+
+    @asynccontextmanager
+    async def open(
+        self, file: RemoteFile, span: ByteRange, *, whole: bool = False, fresh: bool = False
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        async with super().open(file, span, whole=whole, fresh=fresh) as chunks:
+            yield chunks
+            assert self._clock is not None
+            await self._clock.sleep(1.0)
+
+
+async def test_two_workers_that_end_a_file_together_publish_it_once() -> None:
+    content = bytes(range(60))
+    store, clock = MemoryStore(), ManualClock()
+    store.keep(remote_file("a", content), content, [ByteRange(20, 40)])
+    sink = MemorySink(store, hashes_inline=True)
+    source = Lingering({}, chunk_bytes=20, clock=clock)
+    rig = Rig({"a": content}, source=source, sink=sink, clock=clock, threshold_bytes=50)
+    await rig.run()
+    assert source.peak_requests == 2
+    assert sink.log.count("publish a") == 1
+
+
 # -- wrong content ---------------------------------------------------------------------------
 
 
@@ -246,6 +273,25 @@ async def test_a_failed_checkpoint_fails_its_file_and_no_other() -> None:
     await rig.run()
     assert rig.statuses() == {"a": "failed", "b": "downloaded"}
     assert rig.sink.open_parts == set()
+
+
+async def test_a_file_whose_last_checkpoint_fails_is_not_published() -> None:
+    clock = ManualClock()
+
+    class Failing(MemorySink):
+        async def step(self, operation: str, path: str) -> None:
+            await super().step(operation, path)
+            if operation == "checkpoint":
+                await clock.sleep(60.0)  # by then the file is complete and verified
+                raise StorageError("the sync failed")
+
+    rig = Rig({"a": bytes(70)}, sink=Failing(), clock=clock)
+    rig.source.script("a", short(5), stalled(3))
+    rig.may_lose = True
+    await rig.run()
+    assert rig.statuses() == {"a": "failed"}
+    assert rig.sink.parts[0].hashed_bytes == 70
+    assert rig.sink.files == {}
 
 
 # -- failures that would repeat --------------------------------------------------------------

@@ -109,6 +109,28 @@ async def test_putting_away_saves_what_was_written_and_lets_the_follower_go() ->
     await job.put_away(keep=True)
 
 
+async def test_a_part_is_not_closed_under_a_follower_that_reads() -> None:
+    clock, sink = ManualClock(auto=False), MemorySink()
+    job = await opened(sink=sink)
+    step = sink.step
+
+    async def slow(operation: str, path: str) -> None:
+        await step(operation, path)
+        if operation == "hash":
+            await clock.sleep(1.0)
+
+    sink.step = slow  # type: ignore[method-assign]
+    await write(job, 0, HELLO)
+    async with anyio.create_task_group() as group:
+        group.start_soon(job.verify, lambda message: None)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(lambda: job.put_away(keep=True))
+        await anyio.wait_all_tasks_blocked()
+        assert not only_part(sink).closed
+        clock.advance(1.0)
+    assert only_part(sink).closed
+
+
 async def test_putting_away_what_is_known_to_be_wrong_keeps_nothing() -> None:
     sink = MemorySink()
     job = await opened(sink=sink)

@@ -259,6 +259,28 @@ async def test_a_connection_is_not_blamed_while_the_disk_is_slow() -> None:
     assert len(rig.source.asked) == 1
 
 
+async def test_a_connection_that_is_lost_after_the_last_byte_costs_nothing() -> None:
+    rig = hello(broken(len(HELLO)))
+    await rig.run()
+    assert rig.sink.files == {"f": HELLO}
+    assert delays(rig) == []
+
+
+async def test_the_time_it_takes_to_prove_a_part_is_no_silence() -> None:
+    rig = hello(broken(0), policy=Policy(give_up_after_seconds=60))
+    rig.source.contacted = True
+    step = rig.sink.step
+
+    async def slow(operation: str, path: str) -> None:
+        await step(operation, path)
+        if operation == "prove":
+            await rig.clock.sleep(1000.0)
+
+    rig.sink.step = slow  # type: ignore[method-assign]
+    await rig.run()
+    assert rig.sink.files == {"f": HELLO}
+
+
 async def test_what_had_arrived_when_the_run_was_cancelled_is_kept() -> None:
     rig = hello(stalled(7))
     with anyio.move_on_after(0.05):

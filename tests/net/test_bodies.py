@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hfdl_async.core.model import ByteRange, Digest, RemoteFile
 from hfdl_async.errors import HfdlError, IntegrityError, ProtocolError, RangeIgnoredError
 from hfdl_async.net.bodies import INFLATED_BYTES, Identity, Inflater, Steady, admit, unsatisfied
-from hfdl_async.net.headers import integer
+from hfdl_async.net.headers import ContentRange, content_range, integer
 from hfdl_async.net.transport import Answer
 from hfdl_async.net.urls import parse_url
 from tests.net.wire import COMMIT
@@ -40,6 +40,10 @@ class Said:
     @property
     def length(self) -> int | None:
         return integer(self.header("Content-Length"))
+
+    @property
+    def content_range(self) -> ContentRange | None:
+        return content_range(self.header("Content-Range"))
 
 
 def said(status: int, host: str = "cdn.example", **headers: str) -> Answer:
