@@ -8,7 +8,6 @@ it; they hold `Job`s. Connections, permits and host holds are shared by all its 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import random
 import time
@@ -24,7 +23,7 @@ from hfdl_async.checking import check
 from hfdl_async.core import events
 from hfdl_async.core.controller import Decision, FixedController
 from hfdl_async.core.model import Plan, Report
-from hfdl_async.core.options import DownloadOptions, Options
+from hfdl_async.core.options import DownloadOptions, Options, overlaid
 from hfdl_async.core.verdict import VerifyReport
 from hfdl_async.disk.status import StatusReport, read_status
 from hfdl_async.display import Display, choose
@@ -32,7 +31,7 @@ from hfdl_async.drawing import Drawing
 from hfdl_async.engine.bus import Listener
 from hfdl_async.engine.line import Line
 from hfdl_async.errors import HfdlError, UsageError
-from hfdl_async.job import Job, Work, only_error, until_cancelled
+from hfdl_async.job import Job, Work, until_cancelled
 from hfdl_async.net.transport import Transport
 from hfdl_async.preparing import Preparation, Request, Services, find_target
 from hfdl_async.running import Download
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Downloader", "Job", "download", "plan", "status", "verify"]
-
-log = logging.getLogger("hfdl_async.api")
 
 Files = str | Iterable[str] | None
 T = TypeVar("T")
@@ -90,7 +87,11 @@ class Downloader:
         self._ready, self._closing = anyio.Event(), anyio.Event()
         # The one task of ours that is not a child of a group: it owns the group.
         self._supervisor = asyncio.create_task(self._supervise(), name="hfdl downloader")
-        await self._ready.wait()
+        try:
+            await self._ready.wait()
+        except BaseException:
+            await self._close()  # nobody will leave what was not entered
+            raise
         return self
 
     async def __aexit__(
@@ -100,10 +101,14 @@ class Downloader:
         trace: TracebackType | None,
     ) -> None:
         assert self._supervisor is not None
+        await self._close()
+        self._supervisor.result()
+
+    async def _close(self) -> None:
+        assert self._supervisor is not None
         self._closing.set()
         with anyio.CancelScope(shield=True):
             await asyncio.wait([self._supervisor])  # unlike awaiting it, never cancels it
-        self._supervisor.result()
 
     async def _supervise(self) -> None:
         try:
@@ -212,21 +217,22 @@ class Downloader:
             NotFoundError: nothing was downloaded there by us.
             HfdlError: the Hub cannot be asked, or the disk cannot be read.
         """
-        values = Options.parse({**self._values, **options})
+        values = Options.parse(overlaid(self._values, options))
         path = Path(os.path.abspath(target))  # noqa: ASYNC240 - looks at no disk
         checked = await self._aside(
             lambda work: check(path, values, self._services, work.tally, offline=offline),
             title=str(target),
             display=display,
         )
-        if not (repair and checked.wrong):
+        if not (repair and checked.repairable):
             return checked.report
         job = self._launch(checked.repair_request(values), display or self._display, None)
+        failure: HfdlError | None = None
         try:
             await until_cancelled(job, job.wait)
         except HfdlError as error:
-            log.info("not everything could be repaired: %s", error.message)
-        return checked.after_repair(job.report)
+            failure = error
+        return checked.after_repair(job.report, failure)
 
     def _request(self, repo: str, files: Files, options: Mapping[str, object]) -> Request:
         if self._supervisor is None or self._supervisor.done() or self._closing.is_set():
@@ -234,7 +240,7 @@ class Downloader:
         if "connections" in options:
             raise UsageError("connections belongs to the Downloader, which shares them out")
         names = (files,) if isinstance(files, str) else tuple(files or ())
-        return Request(repo, names, Options.parse({**self._values, **options}))
+        return Request(repo, names, Options.parse(overlaid(self._values, options)))
 
     def _launch(self, request: Request, display: Display | None, on_event: Listener | None) -> Job:
         work = self._works.get(request)
@@ -281,22 +287,21 @@ class Downloader:
     ) -> None:
         """Run *work* to its end; whatever happens, those who wait for it are told."""
         try:
-            with work.scope:
+            with work.catching(), work.scope:
                 async with anyio.create_task_group() as group:
                     if drawing is not None:
                         group.start_soon(drawing.run)
                     await run()
                     work.completed = True
                     group.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001
-            # An HfdlError, or a bug of ours: either must reach those who wait, and neither may
-            # take the other downloads along.
-            work.error = only_error(error)
         finally:
-            on_end()
-            if drawing is not None:
-                await drawing.close()
-            work.done.set()
+            try:
+                with work.catching():
+                    on_end()
+                if drawing is not None:
+                    await drawing.close()
+            finally:
+                work.done.set()
 
     def _on_change(self, decision: Decision) -> None:
         for work in self._works.values():

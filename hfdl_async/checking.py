@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hfdl_async.core.finding import Finding, Found
-from hfdl_async.core.model import RemoteFile, RepoRef, Report
+from hfdl_async.core.model import Listing, RemoteFile, RepoRef, Report
 from hfdl_async.core.options import Options
-from hfdl_async.core.state import Owner, Receipt
+from hfdl_async.core.state import Owner
 from hfdl_async.core.verdict import CheckStatus, VerifiedFile, VerifyReport
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.engine.tally import Tally
-from hfdl_async.errors import NotFoundError
+from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.net import reference
-from hfdl_async.preparing import Request, Services, open_hub, shorten
-
-RIGHT = (Found.FITS, Found.RIGHT)
+from hfdl_async.preparing import Request, Services, open_hub
+from hfdl_async.refusing import shorten
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A folder that was re-checked, and how to repair it."""
+    """A folder that was re-checked, and how to repair it.
+
+    `gone` are the files that the repo no longer has, so that nobody can bring them back.
+    """
 
     report: VerifyReport
     owner: Owner
+    gone: frozenset[str] = frozenset()
 
     @property
-    def wrong(self) -> tuple[str, ...]:
-        """Paths of files that are bad or missing."""
-        return tuple(file.path for file in self.report.files if file.status in ("bad", "missing"))
+    def repairable(self) -> tuple[str, ...]:
+        """Paths of files that are bad or missing, and can be fetched again."""
+        return tuple(
+            file.path
+            for file in self.report.files
+            if file.status in ("bad", "missing") and file.path not in self.gone
+        )
 
     def repair_request(self, options: Options) -> Request:
-        """Return the download that would make the wrong files right, at the same commit."""
+        """Return the download that would make them right, at the same commit."""
         owner = self.owner
         repair = replace(
             options,
@@ -45,17 +52,23 @@ class Checked:
             verify=True,
             fix_broken=True,
         )
-        return Request(owner.repo_id, self.wrong, repair, pinned=owner.commit)
+        return Request(owner.repo_id, self.repairable, repair, pinned=owner.commit)
 
-    def after_repair(self, repair: Report | None) -> VerifyReport:
-        """Return the report with the files that *repair* made right marked as repaired."""
+    def after_repair(self, repair: Report | None, error: HfdlError | None = None) -> VerifyReport:
+        """Return the report with the files that *repair* made right marked as repaired.
+
+        *error* is what ended the repair; it becomes a warning.
+        """
         right = {file.path for file in repair.files if file.error is None} if repair else set()
         files = tuple(
             replace(file, status="repaired") if file.path in right and file.status != "ok" else file
             for file in self.report.files
         )
         seconds = self.report.duration_seconds + (repair.duration_seconds if repair else 0.0)
-        return replace(self.report, files=files, duration_seconds=seconds)
+        warnings = [*self.report.warnings]
+        if error is not None:
+            warnings.append(f"not everything could be repaired: {error.message}")
+        return replace(self.report, files=files, duration_seconds=seconds, warnings=tuple(warnings))
 
 
 async def check(
@@ -74,9 +87,18 @@ async def check(
             f"{path} holds nothing that hfdl has verified",
             hint="name the folder of a finished download, such as downloads/<repo name>",
         )
-    files, warnings = _by_receipts(receipts.values()), list[str]()
-    if not offline:
-        files, warnings = await _by_the_hub(files, owner, options, services, tally)
+    files = [RemoteFile(item.path, item.size, item.digest) for item in receipts.values()]
+    endpoint = options.endpoint or reference.default_endpoint()
+    repo = RepoRef(owner.repo_id, owner.repo_type, owner.revision, endpoint)
+    if offline:
+        listing = await folder.stored_listing(repo)
+    else:
+        listing, files = await _by_the_hub(files, repo, owner.commit, options, services, tally)
+    listed = {file.path for file in listing.files} if listing else set(receipts)
+    gone = [file.path for file in files if file.path not in listed]
+    warnings = [*options.warnings]
+    if gone:
+        warnings.append(f"of an older commit, checked by receipt only: {shorten(gone)}")
     tally.phase = "checking"
     tally.files_total = len(files)
     started = services.clock.monotonic()
@@ -96,42 +118,32 @@ async def check(
         duration_seconds=services.clock.monotonic() - started,
         warnings=tuple(warnings),
     )
-    return Checked(report, owner)
-
-
-def _by_receipts(receipts: Iterable[Receipt]) -> list[RemoteFile]:
-    return [RemoteFile(item.path, item.size, item.digest) for item in receipts]
+    return Checked(report, owner, frozenset(gone))
 
 
 async def _by_the_hub(
     files: Sequence[RemoteFile],
-    owner: Owner,
+    repo: RepoRef,
+    commit: str,
     options: Options,
     services: Services,
     tally: Tally,
-) -> tuple[list[RemoteFile], list[str]]:
-    """Return *files* with the digests the Hub publishes for the commit, not our own record."""
+) -> tuple[Listing, list[RemoteFile]]:
+    """Return *files* with the digests the Hub publishes for *commit*, not our own record."""
 
     def on_listed(count: int) -> None:
         tally.listed_files = count
 
-    endpoint = options.endpoint or reference.default_endpoint()
-    repo = RepoRef(owner.repo_id, owner.repo_type, owner.revision, endpoint)
     hub = await open_hub(repo, options, services)
-    listing = await hub.listing(owner.commit, on_listed)
+    listing = await hub.listing(commit, on_listed)
     listed = {file.path: file for file in listing.files}
-    known = [file for file in files if file.path in listed]
-    gone = [file.path for file in files if file.path not in listed]
-    warnings: list[str] = []
-    if gone:
-        warnings.append(f"of an older commit, checked by receipt only: {shorten(gone)}")
-    published = await hub.measure([listed[file.path] for file in known])
-    return [*published, *(file for file in files if file.path not in listed)], warnings
+    published = await hub.measure([listed[file.path] for file in files if file.path in listed])
+    return listing, [*published, *(file for file in files if file.path not in listed)]
 
 
 def _judge(file: RemoteFile, finding: Finding) -> VerifiedFile:
     status: CheckStatus = "bad"
-    if finding.state in RIGHT:
+    if finding.is_right:
         status = "ok"
     elif finding.state is Found.ABSENT:
         status = "missing"

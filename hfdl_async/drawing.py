@@ -5,6 +5,7 @@ Snapshots and facts are handed over in a thread: a slow terminal never slows a d
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -17,6 +18,8 @@ from hfdl_async.job import Work
 
 LAST_DRAW_SECONDS = 1.0  # a terminal that takes longer to show the end has stopped reading
 
+log = logging.getLogger("hfdl_async.drawing")
+
 
 class Drawing:
     """Draws one work on one display."""
@@ -26,7 +29,7 @@ class Drawing:
         self._work = work
         self._title = title
         self._facts: list[Event] = []
-        self._opened = False
+        self._opened = self._broken = False
         work.bus.listen(self._note)
 
     def _note(self, event: Event) -> None:
@@ -37,13 +40,13 @@ class Drawing:
         """Draw on the display's beat until cancelled."""
         await self._in_thread(partial(self._display.open, self._title))
         self._opened = True
-        while True:
+        while not self._broken:
             await self._show(self._display.draw)
             await anyio.sleep(self._display.beat_seconds)
 
     async def close(self) -> None:
         """Draw the end; gives up on a terminal that does not take it."""
-        if self._opened:
+        if self._opened and not self._broken:
             with anyio.move_on_after(LAST_DRAW_SECONDS, shield=True):
                 await self._show(self._display.close)
 
@@ -53,4 +56,10 @@ class Drawing:
 
     async def _in_thread(self, call: Callable[[], None]) -> None:
         # Abandoned on cancellation: a late frame hurts nobody, a stuck one would.
-        await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+        try:
+            await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+        except Exception:
+            # Somebody else's code, like a callback: what it raises must not end the download.
+            self._broken = True
+            self._work.bus.unlisten(self._note)
+            log.exception("the display raised and is not used any more")

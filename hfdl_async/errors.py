@@ -19,6 +19,7 @@ __all__ = [
     "GatedError",
     "HfdlError",
     "IntegrityError",
+    "InterruptedDownloadError",
     "LinkRefusedError",
     "LostConnectionError",
     "NetworkError",
@@ -162,6 +163,13 @@ class BusyError(HfdlError):
 
     exit_code = 9
     kind = "busy"
+
+
+class InterruptedDownloadError(HfdlError):
+    """The run was stopped before this file was finished; found in reports, never raised."""
+
+    exit_code = 130
+    kind = "interrupted"
 
 
 class DownloadError(HfdlError):

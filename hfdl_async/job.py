@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 import anyio
@@ -34,7 +35,7 @@ class Work:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.bus = Bus()
+        self.bus = Bus(self.abandon)
         self.tally = Tally(clock.monotonic())
         self.scope = anyio.CancelScope()
         self.done = anyio.Event()
@@ -42,6 +43,23 @@ class Work:
         self.error: BaseException | None = None
         self.completed = False
         self.holders = 0
+
+    def abandon(self, error: BaseException) -> None:
+        """Stop the run because of *error*, which those who wait for it get: not one of ours."""
+        if self.error is None:
+            self.error = error
+        self.scope.cancel()
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Keep what is raised in here for those who wait: an `HfdlError`, or a bug of ours.
+
+        Either must reach them, and neither may take other downloads along.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            self.error = self.error or only_error(error)
 
     def end(self) -> None:
         """Note that the run is over; `done` is set by whoever carries it out."""

@@ -6,17 +6,13 @@ it, do the names fit, is there room. Only when all of that is known is anything 
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from subprocess import list2cmdline
 
 import anyio
 
-from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import (
     Action,
     ListedFile,
@@ -43,20 +39,12 @@ from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.tally import Tally
-from hfdl_async.errors import (
-    DownloadError,
-    HfdlError,
-    IntegrityError,
-    NotFoundError,
-    StorageError,
-    UnsafeError,
-)
+from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
 from hfdl_async.net import reference
 from hfdl_async.net.hub import Hub
 from hfdl_async.net.source import HubSource
 from hfdl_async.net.transport import Timeouts, Transport
-
-MOST_NAMES_SHOWN = 20
+from hfdl_async.refusing import other_folder_command, raise_problems, shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +104,39 @@ def find_target(request: Request) -> Target:
 
 
 class Preparation:
-    """Makes the plan of one download; `tally` shows how far it is."""
+    """Makes the plan of one download; `tally` shows how far it is.
+
+    What is known so far of a preparation that fails: `repo`, `commit`, `warnings`.
+    """
 
     def __init__(self, request: Request, target: Target, services: Services, tally: Tally) -> None:
         self._request = request
         self._target = target
         self._services = services
         self._tally = tally
-        self._options = target.options
-        self._warnings: list[str] = []
+        self._options = options = target.options
+        self._folder = LocalDir(
+            target.folder, link=options.link, follow_symlinks="symlinks" in options.allow
+        )
+        self._started = services.clock.monotonic()
+        self._warnings = list(options.warnings)
         self._hub: Hub | None = None
+        self.repo = target.repo
+        self.commit: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder of the files."""
+        return self._folder.path
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know, up to now."""
+        return (*self._warnings, *self._folder.notes)
+
+    def requests(self) -> RequestCounts:
+        """Return how many requests were made so far."""
+        return self._hub.requests() if self._hub else RequestCounts()
 
     async def plan(self) -> Plan:
         """Return the plan and write nothing anywhere; problems are listed in it.
@@ -133,27 +144,22 @@ class Preparation:
         Raises:
             HfdlError: there can be no plan: no access, no such repo, nothing selected.
         """
-        started = self._services.clock.monotonic()
-        folder = self._folder()
-        repo, listing, files = await self._ask_the_hub(folder)
-        problems = list(await self._name_problems(folder, files, may_write=False))
+        listing, files = await self._ask_the_hub()
+        problems = list(await self._name_problems(files, may_write=False))
         try:
-            await folder.identify(repo)
+            await self._folder.identify(self.repo)
         except UnsafeError as error:
             problems.append(Problem(None, error.kind, error.message))
-            return self._make(
-                folder, repo, listing, Decisions((), (), (), ()), 0, problems, started
-            )
-        decisions = await self._look(folder, files)
+            return self._make(listing, Decisions((), (), (), ()), 0, problems)
+        decisions = await self._look(files, listing)
         problems += decisions.problems
-        free, total = await folder.space()
-        plan = self._make(folder, repo, listing, decisions, free, problems, started)
+        free, total = await self._folder.space()
+        plan = self._make(listing, decisions, free, problems)
         try:
-            warning = self._check_space(plan, free, total)
+            self._check_space(plan, free, total)
         except StorageError as error:
-            problem = Problem(None, error.kind, error.message)
-            return replace(plan, problems=(*plan.problems, problem))
-        return replace(plan, warnings=(*plan.warnings, *([warning] if warning else [])))
+            problems.append(Problem(None, error.kind, error.message))
+        return replace(plan, problems=tuple(problems), warnings=tuple(self._warnings))
 
     async def prepare(
         self, stack: AsyncExitStack, on_wait: Callable[[Holder | None], None]
@@ -163,33 +169,37 @@ class Preparation:
         Raises:
             HfdlError: something stands in the way; no content was asked for.
         """
-        started = self._services.clock.monotonic()
-        folder = self._folder()
-        repo, listing, files = await self._ask_the_hub(folder)
-        await self._identify(folder, repo)
-        not_locked = await self._lock(folder, stack, on_wait)
+        listing, files = await self._ask_the_hub()
+        await self._identify()  # before anything of ours gets into somebody else's folder
+        not_locked = await self._lock(stack, on_wait)
+        await self._identify()  # whoever held the lock may have filled it
         may_write = not_locked is None
-        problems = await self._name_problems(folder, files, may_write=may_write)
-        raise_problems(problems, self._target)
-        if may_write and self._options.no_resume:
-            await folder.forget_parts()
-        decisions = await self._look(folder, files)
-        raise_problems(decisions.problems, self._target)
-        free, total = await folder.space()
-        plan = self._make(folder, repo, listing, decisions, free, (), started)
+        problems = await self._name_problems(files, may_write=may_write)
+        raise_problems(problems, self.path)
+        decisions = await self._look(files, listing)
+        raise_problems(decisions.problems, self.path)
+        free, total = await self._folder.space()
+        plan = self._make(listing, decisions, free, ())
         self._refuse_the_impossible(plan, not_locked)
-        extra = [self._check_space(plan, free, total), await self._leftovers(folder, listing)]
+        self._check_space(plan, free, total)
+        await self._warn_of_leftovers(listing)
         if may_write:
-            await folder.begin(repo, listing, files)
-            await folder.adopt(
-                {file.path: self._findings[file.path] for file in decisions.adopt}, listing.commit
-            )
-        plan = replace(plan, warnings=(*plan.warnings, *filter(None, extra)))
+            await self._begin(listing, files, decisions)
         chunk_bytes = self._options.chunk_size_bytes
         source = (
             HubSource(self._hub, listing.commit, chunk_bytes=chunk_bytes) if self._hub else None
         )
-        return Prepared(plan, folder, source)
+        return Prepared(replace(plan, warnings=tuple(self._warnings)), self._folder, source)
+
+    async def _begin(
+        self, listing: Listing, files: Sequence[RemoteFile], decisions: Decisions
+    ) -> None:
+        """Write for the first time: nothing stands in the way any more."""
+        if self._options.no_resume:
+            await self._folder.forget_parts(files, listing.commit)
+        await self._folder.begin(self.repo, listing, files)
+        right = {file.path: self._findings[file.path] for file in decisions.adopt}
+        await self._folder.adopt(right, listing.commit)
 
     def _refuse_the_impossible(self, plan: Plan, not_locked: StorageError | None) -> None:
         needed = [item.file.path for item in plan.files if item.action is not Action.REUSE]
@@ -202,40 +212,30 @@ class Preparation:
                 hint="unset HF_HUB_OFFLINE to download what is missing",
             )
 
-    async def _leftovers(self, folder: LocalDir, listing: Listing) -> str | None:
-        names = await folder.leftovers([file.path for file in listing.files])
-        if not names:
-            return None
-        return f"of an older commit, and no longer in the repo: {shorten(names)}"
-
-    def requests(self) -> RequestCounts:
-        """Return how many requests were made so far."""
-        return self._hub.requests() if self._hub else RequestCounts()
-
     # -- the hub ---------------------------------------------------------------------------
 
-    async def _ask_the_hub(
-        self, folder: LocalDir
-    ) -> tuple[RepoRef, Listing, tuple[RemoteFile, ...]]:
-        repo = self._target.repo
+    async def _ask_the_hub(self) -> tuple[Listing, tuple[RemoteFile, ...]]:
         if await anyio.to_thread.run_sync(reference.is_offline):
-            listing = await self._stored_listing(folder, repo)
+            listing = await self._stored_listing()
         else:
-            self._hub = hub = await open_hub(repo, self._options, self._services)
-            repo, commit = repo, self._request.pinned or ""
-            if not commit:
-                repo, commit = await hub.pin()
+            self._hub = hub = await open_hub(self.repo, self._options, self._services)
+            commit = self._request.pinned
+            if commit is None:
+                self.repo, commit = await hub.pin()
+            self.commit = commit
             listing = await hub.listing(commit, self._on_listed)
-        selected = await self._select(repo, listing)
+        self.commit = listing.commit
+        selected = await self._select(listing)
         if self._hub is not None:
-            return repo, listing, await self._hub.measure(selected)
-        return repo, listing, tuple(_as_remote(file) for file in selected)
+            return listing, await self._hub.measure(selected)
+        return listing, tuple(_as_remote(file) for file in selected)
 
-    async def _stored_listing(self, folder: LocalDir, repo: RepoRef) -> Listing:
-        stored = await folder.stored_listing(repo)
+    async def _stored_listing(self) -> Listing:
+        stored = await self._folder.stored_listing(self.repo)
         if stored is None:
             raise NotFoundError(
-                f"offline, and {folder.path} has nothing of {repo.repo_id} at {repo.revision}",
+                f"offline, and {self.path} has nothing of {self.repo.repo_id} "
+                f"at {self.repo.revision}",
                 hint="unset HF_HUB_OFFLINE to download it",
             )
         return stored
@@ -243,66 +243,40 @@ class Preparation:
     def _on_listed(self, count: int) -> None:
         self._tally.listed_files = count
 
-    async def _select(self, repo: RepoRef, listing: Listing) -> tuple[ListedFile, ...]:
+    async def _select(self, listing: Listing) -> tuple[ListedFile, ...]:
         options, wanted = self._options, self._target.files
         included, excluded = await anyio.to_thread.run_sync(
             _match, [file.path for file in listing.files], options.include, options.exclude
         )
         selection = Selection(wanted, included, excluded)
-        selected = select(listing, selection, repo=repo.repo_id)
+        selected = select(listing, selection, repo=self.repo.repo_id)
         if options.safe_only:
             selected, left_out = without_risky(selected, wanted)
-            if left_out:
-                self._warn_of("left out by --safe-only", left_out)
+            self._warn_of("left out by --safe-only", left_out)
             if not selected:
-                raise NotFoundError(f"--safe-only leaves no file of {repo.repo_id}")
-        elif risky := [file.path for file in selected if is_risky(file.path)]:
+                raise NotFoundError(f"--safe-only leaves no file of {self.repo.repo_id}")
+        else:
+            risky = [file.path for file in selected if is_risky(file.path)]
             self._warn_of("may run code when loaded", risky)
         return selected
 
     def _warn_of(self, what: str, paths: Sequence[str]) -> None:
-        self._warnings.append(f"{what}: {shorten(paths)}")
+        if paths:
+            self._warnings.append(f"{what}: {shorten(paths)}")
 
     # -- the folder ------------------------------------------------------------------------
 
-    def _folder(self) -> LocalDir:
-        options = self._options
-        return LocalDir(
-            self._target.folder,
-            link=options.link,
-            follow_symlinks="symlinks" in options.allow,
-        )
-
-    async def _identify(self, folder: LocalDir, repo: RepoRef) -> None:
+    async def _identify(self) -> None:
         try:
-            await folder.identify(repo)
+            await self._folder.identify(self.repo)
         except UnsafeError as error:
-            raise UnsafeError(error.message, hint=self._other_folder(repo)) from error
-
-    def _other_folder(self, repo: RepoRef) -> str:
-        """Return the complete command that puts the same selection into a folder of its own."""
-        target, options = self._target, self._options
-        beside = target.folder.with_name(repo.repo_id.replace("/", "--"))
-        if beside == target.folder:
-            beside = target.folder.with_name(f"{beside.name}-2")
-        prefix = "" if repo.repo_type == "model" else f"{repo.repo_type}s/"
-        words = ["hfdl", f"{prefix}{repo.repo_id}", *target.files]
-        if repo.revision != "main":
-            words += ["--revision", repo.revision]
-        for flag, patterns in (("--include", options.include), ("--exclude", options.exclude)):
-            words += [word for pattern in patterns for word in (flag, pattern)]
-        if options.safe_only:
-            words.append("--safe-only")
-        if options.endpoint:
-            words += ["--endpoint", options.endpoint]
-        words += ["--local-dir", str(beside)]
-        return list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+            command = other_folder_command(
+                self.repo, self._target.files, self._options, self._target.folder
+            )
+            raise UnsafeError(error.message, hint=command) from error
 
     async def _lock(
-        self,
-        folder: LocalDir,
-        stack: AsyncExitStack,
-        on_wait: Callable[[Holder | None], None],
+        self, stack: AsyncExitStack, on_wait: Callable[[Holder | None], None]
     ) -> StorageError | None:
         """Take the folder for this run; returns why not when it cannot be written to.
 
@@ -310,7 +284,7 @@ class Preparation:
         """
         self._tally.phase = "waiting"
         try:
-            lock = folder.lock(wait_seconds=self._options.wait_seconds, on_wait=on_wait)
+            lock = self._folder.lock(wait_seconds=self._options.wait_seconds, on_wait=on_wait)
             await stack.enter_async_context(lock)
         except StorageError as error:
             return error
@@ -320,56 +294,54 @@ class Preparation:
         return None
 
     async def _name_problems(
-        self, folder: LocalDir, files: Sequence[RemoteFile], *, may_write: bool
+        self, files: Sequence[RemoteFile], *, may_write: bool
     ) -> tuple[Problem, ...]:
-        naming = await folder.naming(may_write=may_write)
+        naming = await self._folder.naming(may_write=may_write)
         return await anyio.to_thread.run_sync(find_problems, [file.path for file in files], naming)
 
-    async def _look(self, folder: LocalDir, files: Sequence[RemoteFile]) -> Decisions:
+    async def _look(self, files: Sequence[RemoteFile], listing: Listing) -> Decisions:
         self._tally.phase = "checking"
         self._tally.listed_files = 0
-        self._findings = await folder.survey(
-            files, verify=self._options.verify, progress=self._on_checked
+        self._findings = await self._folder.survey(
+            files, verify=self._options.verify, progress=self._on_listed, commit=listing.commit
         )
-        absent = [file for file in files if not _is_here(self._findings[file.path])]
-        elsewhere = await folder.elsewhere(absent, self._options.reuse_from)
-        return decide(files, self._findings, elsewhere, self._options, self._target.folder)
+        absent = [file for file in files if not self._findings[file.path].is_right]
+        elsewhere = await self._folder.elsewhere(absent, self._options.reuse_from)
+        decisions = decide(files, self._findings, elsewhere, self._options, self._target.folder)
+        self._warnings += decisions.warnings
+        return decisions
 
-    def _on_checked(self, files: int) -> None:
-        self._tally.listed_files = files
+    async def _warn_of_leftovers(self, listing: Listing) -> None:
+        names = await self._folder.leftovers([file.path for file in listing.files])
+        self._warn_of("of an older commit, and no longer in the repo", names)
 
     # -- the plan --------------------------------------------------------------------------
 
     def _make(
-        self,
-        folder: LocalDir,
-        repo: RepoRef,
-        listing: Listing,
-        decisions: Decisions,
-        free: int,
-        problems: Sequence[Problem],
-        started: float,
+        self, listing: Listing, decisions: Decisions, free: int, problems: Sequence[Problem]
     ) -> Plan:
         return Plan(
-            repo=repo,
+            repo=self.repo,
             commit=listing.commit,
-            path=folder.path,
+            path=self.path,
             files=decisions.files,
             disk_free=free,
             problems=tuple(problems),
-            warnings=(*self._warnings, *decisions.warnings),
+            warnings=tuple(self._warnings),
             requests=self.requests(),
-            duration_seconds=self._services.clock.monotonic() - started,
+            duration_seconds=self._services.clock.monotonic() - self._started,
         )
 
-    def _check_space(self, plan: Plan, free: int, total: int) -> str | None:
-        return check_space(
+    def _check_space(self, plan: Plan, free: int, total: int) -> None:
+        warning = check_space(
             plan.bytes_to_write,
-            free,
+            free + plan.bytes_reserved,
             total,
             min_free_space=self._options.min_free_space_bytes,
             path=plan.path,
         )
+        if warning is not None:
+            self._warnings.append(warning)
 
 
 async def open_hub(repo: RepoRef, options: Options, services: Services) -> Hub:
@@ -401,43 +373,6 @@ def policy_of(options: Options) -> Policy:
     return Policy(options.max_retries, options.give_up_after_seconds)
 
 
-def shorten(paths: Sequence[str]) -> str:
-    """Return *paths* for a message: all of them, or the first few and how many more."""
-    shown = ", ".join(paths[:MOST_NAMES_SHOWN])
-    more = len(paths) - MOST_NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-_PROBLEM_ERRORS: dict[str, type[HfdlError]] = {
-    "unsafe": UnsafeError,
-    "storage": StorageError,
-    "integrity": IntegrityError,
-}
-_PROBLEM_HINTS = {
-    "unsafe": "--exclude leaves files out; --force replaces files that are in the way "
-    "(--fix-broken those of ours that were changed)",
-    "storage": "move what is in the way, or choose another folder with --local-dir",
-    "integrity": "--fix-broken replaces what is bad",
-}
-
-
-def raise_problems(problems: Sequence[Problem], target: Target) -> None:
-    """Raise one error that names all *problems*, if there are any."""
-    errors = []
-    for kind, error in _PROBLEM_ERRORS.items():
-        mine = [problem for problem in problems if problem.kind == kind]
-        if mine:
-            named = [f"{problem.path}: {problem.message}" for problem in mine]
-            text = f"{target.folder}: {len(mine)} refused: {'; '.join(named[:MOST_NAMES_SHOWN])}"
-            if len(mine) > MOST_NAMES_SHOWN:
-                text += f"; and {len(mine) - MOST_NAMES_SHOWN} more"
-            errors.append(error(text, hint=_PROBLEM_HINTS[kind]))
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise DownloadError("; ".join(error.message for error in errors), errors=errors)
-
-
 def _match(
     paths: list[str], include: tuple[str, ...], exclude: tuple[str, ...]
 ) -> tuple[frozenset[str] | None, frozenset[str]]:
@@ -450,7 +385,3 @@ def _match(
 def _as_remote(file: ListedFile) -> RemoteFile:
     assert file.size_bytes is not None, "a stored listing has every size"
     return RemoteFile(file.path, file.size_bytes, file.digest)
-
-
-def _is_here(finding: Finding) -> bool:
-    return finding.state in (Found.FITS, Found.RIGHT)

@@ -19,7 +19,7 @@ from hfdl_async.core.model import (
     Report,
     RequestCounts,
 )
-from hfdl_async.core.verdict import conclude, ending
+from hfdl_async.core.verdict import account, conclude, ending
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.engine import Ports, Run, Settings
 from hfdl_async.engine.line import Line
@@ -30,7 +30,6 @@ from hfdl_async.preparing import (
     Prepared,
     Request,
     Services,
-    Target,
     find_target,
     policy_of,
 )
@@ -44,7 +43,6 @@ class Download:
         self._services = services
         self._line = line
         self._work = work
-        self._target: Target | None = None
         self._preparation: Preparation | None = None
         self._prepared: Prepared | None = None
         self._outcomes: dict[str, FileReport] = {}
@@ -57,12 +55,11 @@ class Download:
         """
         tally = self._work.tally
         target = await anyio.to_thread.run_sync(find_target, self._request)
-        self._target = target
         self._preparation = Preparation(self._request, target, self._services, tally)
         async with AsyncExitStack() as stack:
             self._prepared = await self._preparation.prepare(stack, self._on_wait)
             await self._fetch(self._prepared)
-        verdict = conclude(self._files())
+        verdict = conclude(account(self._planned(), self._outcomes))
         if verdict.error is not None:
             raise verdict.error
 
@@ -98,26 +95,17 @@ class Download:
     def _planned(self) -> tuple[PlannedFile, ...]:
         return self._prepared.plan.files if self._prepared else ()
 
-    def _files(self) -> tuple[FileReport, ...]:
-        done = self._outcomes
-        paths = [item.file.path for item in self._planned()]
-        return tuple(done[path] for path in paths if path in done)
-
-    def _notes(self) -> tuple[str, ...]:
-        return self._prepared.folder.notes if self._prepared else ()
-
     def report(self, error: BaseException | None) -> Report:
         """Return what was achieved by a run that *error* ended, or nothing did."""
-        tally, files = self._work.tally, self._files()
+        tally, files = self._work.tally, account(self._planned(), self._outcomes, error)
         verdict = ending(files, error)
-        plan = self._prepared.plan if self._prepared else None
-        repo = self._target.repo if self._target else RepoRef(self._request.repo)
+        known = self._preparation
         return Report(
-            repo=plan.repo if plan else repo,
+            repo=known.repo if known else RepoRef(self._request.repo),
             status=verdict.status,
             exit_code=verdict.exit_code,
-            commit=plan.commit if plan else None,
-            path=plan.path if plan else None,
+            commit=known.commit if known else None,
+            path=known.path if known else None,
             files=files,
             bytes=ByteCounts(
                 selected=tally.bytes_total,
@@ -125,10 +113,10 @@ class Download:
                 reused=tally.bytes_reused,
                 resumed=tally.bytes_resumed,
             ),
-            requests=self._preparation.requests() if self._preparation else RequestCounts(),
+            requests=known.requests() if known else RequestCounts(),
             duration_seconds=self._services.clock.monotonic() - tally.started_at,
             peak_connections=tally.peak_connections,
-            warnings=(*plan.warnings, *self._notes()) if plan else (),
+            warnings=known.warnings if known else (),
         )
 
 

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from hfdl_async import Downloader, HfdlError, Report, download, plan, status, verify
+from hfdl_async.display import Display
 from hfdl_async.errors import (
     BusyError,
     IntegrityError,
@@ -211,6 +212,67 @@ async def test_a_cancelled_caller_gets_its_cancellation_and_the_state_is_saved(
     assert list((tmp_path / ".download_state" / "parts").glob("*.json"))
     report = await download("org/big", local_dir=tmp_path, endpoint=running.endpoint)
     assert report.bytes.resumed > 0
+
+
+class BrokenDisplay:
+    """A display that fails at the end, when everything else is over."""
+
+    beat_seconds = 0.001
+
+    def open(self, title: str) -> None:
+        """Do nothing."""
+
+    def draw(self, snapshot: object, facts: object) -> None:
+        """Do nothing."""
+
+    def close(self, snapshot: object, facts: object) -> None:
+        raise OSError("the terminal is gone")
+
+
+async def test_a_display_that_fails_at_the_end_holds_nobody_up(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    display: Display = BrokenDisplay()
+    async with Downloader(endpoint=running.endpoint) as downloader:
+        for name in "ab":  # the second one shows that the downloader lives on
+            with anyio.fail_after(20):
+                report = await downloader.download(
+                    "org/tiny", local_dir=tmp_path / name, display=display
+                )
+            assert report.status == "ok"
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
+async def test_a_callback_that_cancels_ends_its_download_and_no_other(
+    error: type[BaseException], hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+
+    def ending(event: Event) -> None:
+        if isinstance(event, FilePublished):
+            raise error
+
+    async with Downloader(endpoint=running.endpoint) as downloader:
+        job = downloader.start("org/tiny", local_dir=tmp_path / "a", on_event=ending)
+        other = downloader.start("org/tiny", local_dir=tmp_path / "b")
+        with pytest.raises(error):
+            await job.wait()
+        assert (await other.wait()).status == "ok"
+    assert job.report is not None
+    assert (job.report.status, job.report.exit_code) == ("interrupted", 130)
+    assert {file.path for file in job.report.files} == set(small_files())
+    assert sum(file.size_bytes for file in job.report.files) == job.report.bytes.selected
+    here = {file.path for file in job.report.files if file.error is None}
+    assert set(contents(tmp_path / "a")) == here
+
+
+async def test_entering_that_is_cut_short_leaves_nothing_behind() -> None:
+    before = asyncio.all_tasks()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await Downloader().__aenter__()
+    assert asyncio.all_tasks() == before
 
 
 async def test_one_failing_file_does_not_stop_the_others(hub: StartHub, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -78,6 +79,28 @@ async def test_hands_over_each_fact_once_and_no_progress() -> None:
     work.bus.tell(second)
     await drawing.close()
     assert display.facts == [first, second]
+
+
+@pytest.mark.parametrize("broken", ["open", "draw", "close"])
+async def test_a_display_that_raises_is_reported_once_and_left_alone(
+    broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    display, work = RecordingDisplay(), Work(Clock())
+
+    def fail(*_: object) -> None:
+        display.calls.append(broken)
+        raise OSError("the terminal is gone")
+
+    setattr(display, broken, fail)
+    drawing = Drawing(display, work, "t")
+    with caplog.at_level(logging.ERROR, "hfdl_async"):
+        with anyio.move_on_after(0.05):
+            await drawing.run()
+        await drawing.close()
+    assert display.calls.count(broken) == 1
+    assert display.calls[-1] == broken
+    [record] = caplog.records
+    assert "the terminal is gone" in str(record.exc_info)
 
 
 async def test_a_stuck_terminal_holds_nobody_up() -> None:

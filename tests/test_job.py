@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from hfdl_async.core.events import Event, FileStarted
 from hfdl_async.core.model import RepoRef, Report
 from hfdl_async.errors import NetworkError
 from hfdl_async.job import Job, Work, only_error, until_cancelled
@@ -55,6 +56,37 @@ async def test_a_run_that_did_not_complete_counts_as_cancelled() -> None:
     work.conclude(report)
     work.done.set()
     with pytest.raises(asyncio.CancelledError):
+        await Job(work).wait()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError()])
+async def test_a_callback_that_ends_the_work_ends_it_for_who_waits_and_nobody_else(
+    error: BaseException,
+) -> None:
+    work, other = Work(Clock()), Work(Clock())
+
+    def ending(event: Event) -> None:
+        raise error
+
+    job = Job(work, ending)
+    with work.scope:
+        work.bus.tell(FileStarted(0.0, "a", 1))
+        await anyio.sleep_forever()
+    work.conclude(report)
+    work.done.set()
+    with pytest.raises(type(error)):
+        await job.wait()
+    assert not other.scope.cancel_called
+
+
+async def test_what_is_raised_while_catching_reaches_who_waits() -> None:
+    work, bug = Work(Clock()), ZeroDivisionError()
+    with work.catching():
+        raise bug
+    with work.catching():
+        raise LookupError  # the first one says more
+    work.done.set()
+    with pytest.raises(ZeroDivisionError):
         await Job(work).wait()
 
 

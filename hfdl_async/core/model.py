@@ -166,11 +166,11 @@ class PlannedFile:
         return self.fetch_bytes
 
     @property
-    def space_bytes(self) -> int:
-        """Free disk space it will take up: what is to be written, less what a part reserved."""
+    def reserved_bytes(self) -> int:
+        """Disk space that its part keeps for what is to be written: nobody else can take it."""
         if self.action is not Action.FETCH:
-            return self.write_bytes
-        return max(0, self.file.size_bytes - max(self.have_bytes, self.part_bytes))
+            return 0
+        return max(0, min(self.part_bytes, self.file.size_bytes) - self.have_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +229,9 @@ class Plan:
         return sum(item.write_bytes for item in self.files)
 
     @property
-    def space_needed(self) -> int:
-        """Bytes of free disk space that it takes up."""
-        return sum(item.space_bytes for item in self.files)
+    def bytes_reserved(self) -> int:
+        """Disk space that is not free because unfinished parts keep it for this plan."""
+        return sum(item.reserved_bytes for item in self.files)
 
     def to_dict(self) -> dict[str, object]:
         """Return the report form (`schema` 1) with a `plan` object."""

@@ -20,7 +20,13 @@ from hfdl_async.core.model import GIB, KIB, MB, MIB, RepoType
 from hfdl_async.errors import UsageError
 
 Link = Literal["clone", "hard", "copy"]
-ALLOWABLE = ("http-token", "private-redirects", "symlinks", "unverified")
+ALLOWABLE = {
+    "http-token": "a token may travel unencrypted",
+    "private-redirects": "redirects into private networks are followed",
+    "symlinks": "links inside the folder are followed",
+    "unverified": "content that the endpoint publishes no digest of is not proven",
+}
+"""What may be allowed, and what that means."""
 ENVIRONMENT_PREFIX = "HFDL_"
 
 PathText = str | PathLike[str]
@@ -92,7 +98,7 @@ class Options:
         """Return the options that *values* describe, by public name.
 
         Raises:
-            UsageError: an unknown name, or a value that cannot be.
+            UsageError: an unknown name, a value that cannot be, or two destinations.
         """
         known: dict[str, object] = {}
         for name, value in values.items():
@@ -103,6 +109,11 @@ class Options:
                 known[target] = parser(value)
             except (ValueError, TypeError, OverflowError) as error:
                 raise UsageError(f"{name}: {error}") from error
+        if "directory" in known and known.get("local_dir") is not None:
+            raise UsageError(
+                "directory and local_dir name two destinations",
+                hint="directory puts files into <directory>/<repo name>/, local_dir exactly there",
+            )
         options = cls(**known)  # type: ignore[arg-type]
         options._check()
         return options
@@ -115,6 +126,22 @@ class Options:
     def connections_allowed(self) -> int:
         """The ceiling for connections."""
         return self.connections or AUTO_CONNECTIONS
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should hear on every run: which refusals were lifted."""
+        return tuple(f"--allow {name}: {ALLOWABLE[name]}" for name in sorted(self.allow))
+
+
+def overlaid(defaults: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
+    """Return *defaults* with *values* laid over them; a destination replaces either kind of one."""
+    places = {"directory", "local_dir"}
+    kept = {
+        name: value
+        for name, value in defaults.items()
+        if name not in places or places.isdisjoint(values)
+    }
+    return {**kept, **values}
 
 
 def option_names() -> tuple[str, ...]:

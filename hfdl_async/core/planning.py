@@ -225,9 +225,7 @@ def _repairable(file: RemoteFile, finding: Finding, options: Options) -> bool:
     )
 
 
-def _share_content(
-    planned: Sequence[PlannedFile], *, linked: bool
-) -> tuple[PlannedFile, ...]:
+def _share_content(planned: Sequence[PlannedFile], *, linked: bool) -> tuple[PlannedFile, ...]:
     """Fetch each content once: later files of one digest become copies of the first.
 
     Empty files are left alone: they are never asked for.

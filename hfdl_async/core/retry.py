@@ -105,8 +105,8 @@ def judge(
         streak: this request's failures since its last new byte.
         policy: the patience the user set.
         contacted: whether the hub has answered anything at all in this run.
-        silent_seconds: how long the whole run has been without one new byte, less the time it
-            waited because a server said so.
+        silent_seconds: how long the whole run has met nothing but failures, without one new byte,
+            less the time it waited because a server said so.
         jitter: a number drawn evenly from 0 to 1.
     """
     if not may_retry(error):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hfdl_async.core.model import Digest, FileReport, RepoType, RunStatus
-from hfdl_async.errors import DownloadError, HfdlError
+from hfdl_async.core.model import Digest, FileReport, PlannedFile, RepoType, RunStatus
+from hfdl_async.errors import DownloadError, HfdlError, InterruptedDownloadError
 
 CheckStatus = Literal["ok", "bad", "missing", "repaired"]
 
@@ -24,6 +25,34 @@ class Verdict:
 
 INTERRUPTED_EXIT_CODE = 130
 BUG_EXIT_CODE = 1
+
+
+def account(
+    planned: Iterable[PlannedFile],
+    outcomes: Mapping[str, FileReport],
+    error: BaseException | None = None,
+) -> tuple[FileReport, ...]:
+    """Return how every planned file ended, in order; *error* ended the run, or nothing did.
+
+    A file without an outcome failed: no run is a success because nobody asked about a file.
+    """
+    reason = _unfinished(error)
+    return tuple(
+        outcomes.get(item.file.path)
+        or FileReport(item.file.path, item.file.size_bytes, "failed", item.file.digest, reason)
+        for item in planned
+    )
+
+
+def _unfinished(error: BaseException | None) -> HfdlError:
+    if isinstance(error, HfdlError):
+        return error
+    if error is None or isinstance(error, Exception):
+        return HfdlError("not finished: a bug ended the run", hint="run the same command again")
+    return InterruptedDownloadError(
+        "not finished: the run was interrupted",
+        hint="run the same command again: it continues with what is missing",
+    )
 
 
 def conclude(files: Sequence[FileReport]) -> Verdict:
@@ -45,7 +74,7 @@ def ending(files: Sequence[FileReport], error: BaseException | None) -> Verdict:
     Anything that is neither an `HfdlError` nor a bug is an interruption.
     """
     if error is None:
-        return Verdict("ok", 0)
+        return conclude(files)
     if not isinstance(error, Exception):
         return Verdict("interrupted", INTERRUPTED_EXIT_CODE)
     good = any(file.error is None for file in files)
@@ -66,7 +95,10 @@ def _sum_up(failures: Sequence[HfdlError]) -> HfdlError:
             hint="run the same command again: what is complete is kept",
             errors=distinct,
         )
-    return type(first)(f"{first.message} (and {len(failures) - 1} more files)", hint=first.hint)
+    summed = copy(first)  # with all that its class knows besides
+    summed.args = (f"{first.message} (and {len(failures) - 1} more files)",)
+    summed.__cause__ = first.__cause__
+    return summed
 
 
 @dataclass(frozen=True, slots=True)

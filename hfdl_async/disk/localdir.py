@@ -22,7 +22,7 @@ from hfdl_async.disk.hashing import hashing_limiter
 from hfdl_async.disk.lock import Lock, OnWait
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES, MemoryPart
 from hfdl_async.disk.partfile import PartFile
-from hfdl_async.disk.partopen import open_part, part_key, sweep
+from hfdl_async.disk.partopen import forget, open_part, part_key, sweep
 from hfdl_async.disk.placing import LinkMode, place
 from hfdl_async.disk.probe import probe_by_looking, probe_by_writing, space_at
 from hfdl_async.disk.publish import Outcomes, Publisher
@@ -152,12 +152,13 @@ class LocalDir:
         *,
         verify: bool = False,
         progress: Callable[[int], None] | None = None,
-        commit: str = "",
+        commit: str | None = None,
     ) -> Mapping[str, Finding]:
         """Return what lies at the final name of each of *files*, by path.
 
         *progress* is called with the number of files that are done. *verify* reads even what a
-        receipt covers. *commit* is needed only for files without a digest.
+        receipt covers. *commit* is what a receipt without a digest must be of; None believes it
+        whatever commit it is of.
 
         Raises:
             UnsafeError: a folder on the way is a link. StorageError: it cannot be read.
@@ -300,10 +301,11 @@ class LocalDir:
         async with self._publishing:
             await self._in_thread(receipts.append, folders.state, fresh)
 
-    async def forget_parts(self) -> None:
-        """Remove all unfinished files."""
+    async def forget_parts(self, files: Iterable[RemoteFile], commit: str) -> None:
+        """Remove what is unfinished of *files* of *commit*."""
         folders = await self._open_folders()
-        await self._in_thread(sweep, self._calls, folders.parts, set[str]())
+        keys = {part_key(file, commit) for file in files}
+        await self._in_thread(forget, self._calls, folders.parts, keys)
 
     async def open(self, item: PlannedFile) -> PartFile | MemoryPart:
         """Return the part for *item*, with the claims of an earlier run if there are any.
@@ -324,10 +326,14 @@ class LocalDir:
             )
 
         part = await to_thread.run_sync(open_it, limiter=self._disk)
-        if item.repair_from is not None and not part.has_claims:
-            receipt = (await self._load_receipts()).by_path.get(file.path)
-            if receipt is not None:
-                await seed(self._calls, part, item.repair_from, receipt, self._disk)
+        try:
+            if item.repair_from is not None and not part.has_claims:
+                receipt = (await self._load_receipts()).by_path.get(file.path)
+                if receipt is not None:
+                    await seed(self._calls, part, item.repair_from, receipt, self._disk)
+        except BaseException:
+            await part.close()
+            raise
         return part
 
     async def publish(self, parts: Sequence[HasFile]) -> Mapping[str, HfdlError | None]:
@@ -359,7 +365,7 @@ class LocalDir:
         *report* is called with bytes as they are placed.
 
         Raises:
-            IntegrityError: what was found there is not that content (nothing was placed).
+            IntegrityError: that content is not there, or cannot be read (nothing was placed).
             StorageError: the disk refused.
         """
         assert item.copy_of is not None, "only for files that are a copy of something"
@@ -372,6 +378,7 @@ class LocalDir:
             os.path.join(self._path, item.copy_of),
             self._link,
             report,
+            subject=str(self._path / item.file.path),
             limiter=self._hashing,
         )
         with anyio.CancelScope(shield=True):

@@ -6,6 +6,7 @@ cluster file systems grant it to everyone. It belongs to an open file, so a dead
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -31,6 +32,9 @@ from hfdl_async.errors import BusyError
 
 LOCK, HOLDER = "lock", "holder.json"
 POLL_SECONDS = 0.1
+HOLDER_SECONDS = 1.0  # between two looks at who holds it
+# What flock says on a file system that has no locks, or on a network drive without its lock server.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 MAX_HOLDER_BYTES = 4096
 
 
@@ -104,34 +108,42 @@ class Lock:
     async def acquire(self) -> None:
         """Wait for the lock: for ever, or for `wait_seconds` (0: one try).
 
+        Where the file system has no locks it goes on without one and says so.
+
         Raises:
             BusyError: the time is over; the message names the holder.
             StorageError, UnsafeError: the folder cannot be written to.
         """
-        on_wait, wait_seconds = self._on_wait, self._wait_seconds
         await to_thread.run_sync(self._prepare)
         # Not in its executor: a try that does not wait takes microseconds, and a cancellation
         # could otherwise leave a thread behind that gets the lock after we are gone.
+        # Its own fallback waits until the lock file is gone, and we have just made that file.
         lock = AsyncFileLock(
-            self._file, timeout=0, mode=0o600, thread_local=False, run_in_executor=False
-        )
-        deadline = None if wait_seconds is None else anyio.current_time() + wait_seconds
-        told: Holder | None = None
-        waiting = False
-        while not await self._try(lock):
-            holder = await to_thread.run_sync(self._holder)
-            if deadline is not None and anyio.current_time() >= deadline:
-                raise self._busy(holder)
-            if on_wait is not None and (not waiting or (holder and holder != told)):
-                on_wait(holder)
-            waiting, told = True, holder
-            await anyio.sleep(POLL_SECONDS)
+            self._file, timeout=0, mode=0o600, thread_local=False, run_in_executor=False,
+            fallback_to_soft=False,
+        )  # fmt: skip
+        await self._wait_for(lock)
         self._lock = lock
         try:
             await to_thread.run_sync(self._sign)
         except BaseException:
             await self.release()
             raise
+
+    async def _wait_for(self, lock: AsyncFileLock) -> None:
+        deadline = None if self._wait_seconds is None else anyio.current_time() + self._wait_seconds
+        look_again_at, told, waiting = 0.0, None, False
+        while not await self._try(lock):
+            now = anyio.current_time()
+            over = deadline is not None and now >= deadline
+            if over or now >= look_again_at:
+                holder = await to_thread.run_sync(self._holder)
+                if over:
+                    raise self._busy(holder)
+                if self._on_wait is not None and (not waiting or (holder and holder != told)):
+                    self._on_wait(holder)
+                waiting, told, look_again_at = True, holder, now + HOLDER_SECONDS
+            await anyio.sleep(POLL_SECONDS)
 
     async def release(self) -> None:
         """Give the lock back; twice does no harm."""
@@ -152,6 +164,13 @@ class Lock:
                 await lock.acquire(timeout=0)
             except Timeout:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                self._note(
+                    f"{shown(str(self._path))}: the file system has no locks; "
+                    "let no second download work on this folder"
+                )
         return True
 
     def _prepare(self) -> None:

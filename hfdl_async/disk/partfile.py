@@ -207,10 +207,9 @@ class PartFile:
         self._forget_digest()
 
     async def hash_to(self, stop: int) -> None:
-        """Bring the whole-file digest forward to *stop*, which must not pass the prefix."""
+        """Bring the whole-file digest forward to *stop*, or to the prefix if that is less."""
         async with self._hashing_turn:
-            if stop > self._ledger.prefix:
-                raise ValueError(f"{self._path}: byte {stop} is beyond what is written")
+            stop = min(stop, self._ledger.prefix)  # a failed sync may have taken bytes back
             while self._hasher is not None and self._hashed < stop:
                 hasher, start = self._hasher, self._hashed
                 upto = self._hashed_ahead = min(start + SLICE_BYTES, stop)

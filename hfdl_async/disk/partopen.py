@@ -137,6 +137,13 @@ def remove_part(calls: Calls, parts: Folder, names: PartNames) -> None:
     remove_if_there(calls, parts, names.part)
 
 
+def forget(calls: Calls, parts: Folder, keys: set[str]) -> None:
+    """Remove the parts and records whose key is in *keys*."""
+    present = {name.rpartition(".")[0] for name in calls.names_in(parts)}
+    for key in present & keys:
+        remove_part(calls, parts, part_names(key))
+
+
 def sweep(calls: Calls, parts: Folder, needed: set[str]) -> int:
     """Remove everything but parts and records whose key is in *needed*; return how many went."""
     removed = 0

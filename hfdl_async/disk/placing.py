@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal
 
@@ -22,6 +24,10 @@ from hfdl_async.errors import IntegrityError
 
 LinkMode = Literal["clone", "hard", "copy"]
 
+# A link cannot be made, a copy may: other file systems, no right to link, too many links already.
+_NO_LINK = UNSUPPORTED | {errno.ENOENT, errno.EACCES, errno.EMLINK}
+_OF_THE_TARGET = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EROFS}
+
 
 async def place(
     calls: Calls,
@@ -32,23 +38,26 @@ async def place(
     mode: LinkMode,
     report: Callable[[int], None],
     *,
+    subject: str,
     limiter: anyio.CapacityLimiter,
 ) -> Settled:
     """Return *file*, taken over from the path *source*, verified and ready for its final name.
 
+    *subject* is the path of that name, for messages. Whatever is raised, nothing is left behind.
+
     Raises:
-        IntegrityError: the content there is another; nothing is left behind.
-        StorageError: the disk refused; nothing is left behind.
+        IntegrityError: the content there is another, or cannot be read.
+        StorageError: the disk takes nothing more.
     """
     name = temporary_name(key)
-    subject = parts.join(name)
     done = False
     fds: list[int] = []
     try:
-        begin = partial(_begin, calls, parts, name, source, mode, file.size_bytes)
+        begin = partial(_begin, calls, parts, name, file, source, mode)
         with translated(subject, needed=file.size_bytes):
             fds, shared = await to_thread.run_sync(begin, limiter=limiter)
-            hasher = await _fill(calls, fds, file, report, shared=shared, limiter=limiter)
+            with _reading(file, source):
+                hasher = await _fill(calls, fds, file, report, shared=shared, limiter=limiter)
             _check(file, source, hasher, os.fstat(fds[0]).st_size)
             end = partial(_end, calls, fds, file, parts, name, hasher.cells())
             settled = await to_thread.run_sync(end, limiter=limiter)
@@ -60,8 +69,27 @@ async def place(
                 await to_thread.run_sync(_give_up, calls, fds, parts, name, limiter=limiter)
 
 
+@contextmanager
+def _reading(file: RemoteFile, source: str) -> Iterator[None]:
+    """Raise what goes wrong with *source* inside the block as content that is not there.
+
+    While copying, an error does not say whose it is. Only what a source cannot cause is blamed on
+    the target at once: the file is fetched instead, and a target that is broken says so again.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_THE_TARGET:
+            raise
+        cause = error.strerror or str(error)
+        raise IntegrityError(
+            f"{shown(file.path)}: {shown(source)} cannot be read: {cause}",
+            hint="run again without --reuse-from to fetch it",
+        ) from error
+
+
 def _begin(
-    calls: Calls, parts: Folder, name: str, source: str, mode: LinkMode, size: int
+    calls: Calls, parts: Folder, name: str, file: RemoteFile, source: str, mode: LinkMode
 ) -> tuple[list[int], bool]:
     """Open source and target; return whether the target has the content already."""
     if mode == "hard":
@@ -69,15 +97,19 @@ def _begin(
             calls.hardlink(os.path.realpath(source), parts, name)
             return [calls.open_file(parts, name, os.O_RDONLY)], True
         except OSError as error:
-            if error.errno not in UNSUPPORTED:
+            if error.errno not in _NO_LINK:
                 raise
-    fds = [os.open(source, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))]
+            remove_if_there(calls, parts, name)
+    with _reading(file, source):
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        fds = [os.open(source, flags)]
     try:
         fds.append(calls.open_file(parts, name, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        if mode != "copy" and calls.clone(fds[0], fds[1]):
-            return fds, True
-        calls.allocate(fds[1], size)
-    except OSError:
+        with _reading(file, source):
+            if mode != "copy" and calls.clone(fds[0], fds[1]):
+                return fds, True
+        calls.allocate(fds[1], file.size_bytes)
+    except (OSError, IntegrityError):
         for fd in fds:
             os.close(fd)
         raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,8 @@ from hfdl_async.disk.folder import open_for_reading
 from hfdl_async.disk.reading import Progress, read_content
 from hfdl_async.disk.receipts import Receipts, fits
 from hfdl_async.errors import StorageError
+
+LOOK_FILES = 2000  # looked at in one hop: some 20 ms
 
 Sizes = dict[int, dict[Digest, str]]
 """What is looked for: size, then digest, then content key."""
@@ -43,21 +46,22 @@ def wanted(files: Iterable[RemoteFile]) -> Sizes:
     return sizes
 
 
-def candidates(calls: Calls, folder: Path, sizes: Sizes) -> list[Candidate]:
-    """Return the files below *folder* that have one of the sizes, each file once.
+def candidates(calls: Calls, folder: Path, sizes: Sizes) -> Iterator[Candidate | None]:
+    """Yield for each file below *folder* the candidate that it is, each file once, or None.
 
     Links to files are followed (a shared cache is made of them), links to folders are not.
     """
     seen: set[tuple[int, int]] = set()
-    found: list[Candidate] = []
     receipts: dict[str, Receipts] = {}
     for path, home in _walk(folder):
         try:
             status = os.stat(path)
         except OSError:
-            continue  # gone, or a link to nowhere
+            yield None  # gone, or a link to nowhere
+            continue
         identity = (status.st_dev, status.st_ino)
         if not stat.S_ISREG(status.st_mode) or status.st_size not in sizes or identity in seen:
+            yield None
             continue
         seen.add(identity)
         if home not in receipts:
@@ -65,8 +69,7 @@ def candidates(calls: Calls, folder: Path, sizes: Sizes) -> list[Candidate]:
         key = os.path.relpath(path, home).replace(os.sep, "/")
         receipt = receipts[home].by_path.get(key)
         known = receipt if receipt is not None and fits(receipt, status) else None
-        found.append(Candidate(Path(os.path.realpath(path)), status.st_size, known))
-    return found
+        yield Candidate(Path(os.path.realpath(path)), status.st_size, known)
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, str]]:
@@ -92,6 +95,18 @@ def _receipts_of(calls: Calls, home: str) -> Receipts:
     return receipts
 
 
+async def _in_slices(
+    candidates: Iterator[Candidate | None], limiter: anyio.CapacityLimiter
+) -> AsyncIterator[Candidate]:
+    """Yield the candidates, looked for in threads; a cancellation waits for one slice only."""
+    while looked_at := await to_thread.run_sync(
+        lambda: list(islice(candidates, LOOK_FILES)), limiter=limiter
+    ):
+        for candidate in looked_at:
+            if candidate is not None:
+                yield candidate
+
+
 async def find_elsewhere(
     calls: Calls,
     files: Iterable[RemoteFile],
@@ -108,9 +123,7 @@ async def find_elsewhere(
     found: dict[str, Path] = {}
     unread: list[Candidate] = []
     for folder in folders:
-        for candidate in await to_thread.run_sync(
-            candidates, calls, folder, sizes, limiter=limiter
-        ):
+        async for candidate in _in_slices(candidates(calls, folder, sizes), limiter):
             digest = candidate.receipt.digest if candidate.receipt else None
             key = sizes[candidate.size].get(digest) if digest else None
             if key is not None:

@@ -13,7 +13,7 @@ from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.folder import open_for_reading, read_listing, read_owner
 from hfdl_async.disk.lock import Holder, read_holder
 from hfdl_async.disk.receipts import Receipts
-from hfdl_async.disk.survey import claimed_bytes, recorded_size_at
+from hfdl_async.disk.survey import leftover_parts, recorded_size_at
 from hfdl_async.errors import HfdlError
 
 
@@ -147,11 +147,11 @@ def _unfinished(
     files: tuple[RemoteFile, ...] = listing.files if listing else ()
     commit = listing.commit if listing else ""
     try:
-        have = claimed_bytes(calls, state, files, commit)
+        left = leftover_parts(calls, state, files, commit)
     except (OSError, HfdlError):
         return ()
     return tuple(
-        UnfinishedFile(file.path, file.size_bytes, have[file.path])
+        UnfinishedFile(file.path, file.size_bytes, left[file.path].have_bytes)
         for file in files
-        if file.path in have
+        if file.path in left and left[file.path].have_bytes
     )

@@ -109,27 +109,42 @@ def receipt_for(
     )
 
 
-def claimed_bytes(
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """An unfinished part: bytes its record claims (unproven), and bytes of disk it takes up."""
+
+    have_bytes: int
+    part_bytes: int
+
+
+def leftover_parts(
     calls: Calls, state: Folder | None, files: Iterable[RemoteFile], commit: str
-) -> dict[str, int]:
-    """Return how many bytes the records of unfinished *files* claim, by path; unproven."""
+) -> dict[str, Leftover]:
+    """Return what earlier runs left of *files*, by path."""
     if state is None:
         return {}
     try:
         parts = calls.open_folder(state, PARTS)
     except FileNotFoundError:
         return {}
-    claimed: dict[str, int] = {}
+    left: dict[str, Leftover] = {}
     try:
         names = set(calls.names_in(parts))
-        for file in files:
-            kept = part_names(part_key(file, commit)) if names else None
-            if kept is not None and names.issuperset((kept.part, kept.record)):
-                claims = read_claims(calls, parts, kept, file, None)
-                claimed[file.path] = sum(claim.length for claim in claims or ())
+        for file in files if names else ():
+            kept = part_names(part_key(file, commit))
+            if kept.part in names:
+                claims = read_claims(calls, parts, kept, file, None) or ()
+                taken = _allocated(calls.look(parts, kept.part))
+                left[file.path] = Leftover(sum(claim.length for claim in claims), taken)
     finally:
         calls.close_folder(parts)
-    return claimed
+    return left
+
+
+def _allocated(found: os.stat_result) -> int:
+    """Return the bytes of disk that a file takes up: none of its holes, all that is reserved."""
+    blocks: int | None = getattr(found, "st_blocks", None)  # Windows does not say
+    return found.st_size if blocks is None else blocks * 512
 
 
 def _status_at(calls: Calls, root: Folder, path: str, *, follow: bool) -> os.stat_result | None:
@@ -168,7 +183,7 @@ class Survey:
         root: Folder | None,
         state: Folder | None,
         receipts: Mapping[str, Receipt],
-        commit: str,
+        commit: str | None,
         *,
         follow: bool,
         disk: anyio.CapacityLimiter,
@@ -228,10 +243,12 @@ class Survey:
         self, files: Sequence[RemoteFile], findings: dict[str, Finding]
     ) -> None:
         """Note what unfinished parts claim to hold."""
-        have = claimed_bytes(self._calls, self._state, files, self._commit)
-        for path, count in have.items():
-            if findings[path].state not in (Found.FITS, Found.RIGHT):
-                findings[path] = replace(findings[path], have_bytes=count)
+        left = leftover_parts(self._calls, self._state, files, self._commit or "")
+        for path, part in left.items():
+            if not findings[path].is_right:
+                findings[path] = replace(
+                    findings[path], have_bytes=part.have_bytes, part_bytes=part.part_bytes
+                )
 
     def _look(self, files: Sequence[RemoteFile]) -> list[Case | tuple[str, Finding]]:
         places: list[Case | tuple[str, Finding]] = []
@@ -268,7 +285,7 @@ class Survey:
         if receipt.digest != file.digest or receipt.size != file.size_bytes:
             return False
         # Without a digest only the commit says that two files are the same.
-        return file.digest is not None or receipt.commit == self._commit
+        return file.digest is not None or self._commit in (None, receipt.commit)
 
     async def _read(self, case: Case) -> Finding:
         assert self._root is not None
@@ -285,4 +302,4 @@ class Survey:
             algorithms,
             limiter=self._hashing,
         )
-        return judge_read(case, content, self._commit)
+        return judge_read(case, content, self._commit or "")

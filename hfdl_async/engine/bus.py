@@ -9,9 +9,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 
-from hfdl_async.core.events import Event, Finished, Progress
+from hfdl_async.core.events import (
+    ConcurrencyChanged,
+    ConnectionReplaced,
+    Event,
+    Finished,
+    Progress,
+    RateLimited,
+    SegmentRetried,
+)
 
 log = logging.getLogger("hfdl_async.engine")
+
+PASSING = (SegmentRetried, ConnectionReplaced, ConcurrencyChanged, RateLimited)
+PASSING_KEPT = 1000  # for late readers: a network that stays away must not fill the memory
 
 Listener = Callable[[Event], object]
 
@@ -20,13 +31,21 @@ class Bus:
     """Tell facts with a synchronous call; each reader has a queue of its own.
 
     In a queue a newer `Progress` takes the place of one right before it. All other facts are kept
-    until read, so a slow reader costs memory by the number of facts, not of bytes.
+    until read, so a slow reader costs memory by the number of facts, not of bytes. One who comes
+    late gets every outcome, and the last thousand of the facts that only matter while new.
+
+    Args:
+        on_stop: called with what a listener raised to end more than itself: a cancellation, an
+            interrupt, an exit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_stop: Callable[[BaseException], None] | None = None) -> None:
+        self._on_stop = on_stop
         self._readers: list[_Reader] = []
         self._listeners: list[Listener] = []
-        self._past: list[Event] = []
+        self._past: dict[int, Event] = {}  # by their number, in order
+        self._passing: deque[int] = deque()
+        self._told = 0
 
     def listen(self, listener: Listener) -> None:
         """Call *listener* with each fact from now on; what it raises is reported once."""
@@ -40,15 +59,15 @@ class Bus:
     def tell(self, event: Event) -> None:
         """Hand *event* to everyone, at once and without waiting."""
         if not isinstance(event, Progress):
-            self._past.append(event)
+            self._remember(event)
         for listener in list(self._listeners):
             self._call(listener, event)
         for reader in self._readers:
             reader.put(event)
 
     async def read(self) -> AsyncIterator[Event]:
-        """Yield every fact from the first to `Finished`, also to one who comes late."""
-        reader = _Reader(deque(self._past))
+        """Yield the facts from the first to `Finished`, also to one who comes late."""
+        reader = _Reader(deque(self._past.values()))
         self._readers.append(reader)
         try:
             while True:
@@ -59,6 +78,14 @@ class Bus:
         finally:
             self._readers.remove(reader)
 
+    def _remember(self, event: Event) -> None:
+        self._told += 1
+        self._past[self._told] = event
+        if isinstance(event, PASSING):
+            self._passing.append(self._told)
+            if len(self._passing) > PASSING_KEPT:
+                del self._past[self._passing.popleft()]
+
     def _call(self, listener: Listener, event: Event) -> None:
         # Somebody else's code: the one place in the engine where any exception is survivable.
         try:
@@ -66,6 +93,13 @@ class Bus:
         except Exception:
             self.unlisten(listener)
             log.exception("a callback for events raised and will not be called again")
+            return
+        except BaseException as error:
+            # Whoever tells runs in a task of ours: let through, it would end that task and no more.
+            self.unlisten(listener)
+            if self._on_stop is None:
+                raise
+            self._on_stop(error)
             return
         if inspect.isawaitable(answer):
             self._refuse(listener, answer)

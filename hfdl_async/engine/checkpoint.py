@@ -9,7 +9,7 @@ import anyio
 from hfdl_async.core.model import MIB
 from hfdl_async.engine.filejob import FileJob
 from hfdl_async.engine.ports import Clock
-from hfdl_async.errors import StorageError
+from hfdl_async.errors import HfdlError
 
 CHECKPOINT_BYTES = 32 * MIB  # with the second below: a kill costs less than 64 MiB or two seconds
 CHECKPOINT_SECONDS = 1.0
@@ -22,7 +22,7 @@ class Checkpointer:
         self,
         jobs: Callable[[], Iterable[FileJob]],
         clock: Clock,
-        on_failure: Callable[[FileJob, StorageError], None],
+        on_failure: Callable[[FileJob, HfdlError], None],
     ) -> None:
         self._jobs = jobs
         self._clock = clock
@@ -67,5 +67,5 @@ class Checkpointer:
     async def _save_one(self, job: FileJob) -> None:
         try:
             await job.save()
-        except StorageError as error:
+        except HfdlError as error:
             self._on_failure(job, error)

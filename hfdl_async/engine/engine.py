@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -21,6 +22,7 @@ from hfdl_async.core.events import (
     FileResumed,
     FileStarted,
     FileVerified,
+    Progress,
     SegmentRetried,
 )
 from hfdl_async.core.model import Action, FileReport, FileStatus, Plan, PlannedFile
@@ -36,7 +38,7 @@ from hfdl_async.engine.ports import Clock, Part, Sink, Source
 from hfdl_async.engine.schedule import Opening, Piece, Schedule
 from hfdl_async.engine.tally import Tally
 from hfdl_async.engine.worker import Fetcher, batch_bytes
-from hfdl_async.errors import HfdlError, IntegrityError, RangeIgnoredError, StorageError
+from hfdl_async.errors import HfdlError, IntegrityError, RangeIgnoredError
 
 COPIES_AT_ONCE = 4
 FINAL_SECONDS = 2.5  # for the last checkpoints: a cancelled run must be gone in three
@@ -61,6 +63,7 @@ class Settings:
     threshold_bytes: int
     policy: Policy
     silence_seconds: float = 30.0
+    final_seconds: float = FINAL_SECONDS
 
 
 class Run:
@@ -79,11 +82,14 @@ class Run:
         self._settled = anyio.Event()
         self._schedule = Schedule(in_order(plan.files), threshold_bytes=settings.threshold_bytes)
         self._copies: dict[str, list[PlannedFile]] = defaultdict(list)
+        self._instead: dict[str | None, str] = {}  # by content: who is fetched after a bad copy
         self._copy_slots = anyio.CapacityLimiter(COPIES_AT_ONCE)
         self._verified: dict[str, FileJob] = {}
         self._committer = Committer(ports.sink, self._published)
         self._checkpointer = Checkpointer(self._schedule.jobs, ports.clock, self._not_saved)
         self._leaving = 0  # failed files that are being put away
+        self._aborted: HfdlError | None = None
+        self._final_seconds = settings.final_seconds
         self._fetcher = Fetcher(
             source=ports.source,
             line=line,
@@ -102,10 +108,12 @@ class Run:
 
         Cancellation stops the run within seconds and keeps what was received; files that were not
         finished have no outcome then.
+
+        Raises:
+            RuntimeError: something that is not ours ended the tasks of the run.
         """
         self._tally.active = self._active_files
-        self._tally.last_byte_at = self._ports.clock.monotonic()
-        unwatch = self._line.watch(self._tally.measure)
+        unwatch = self._line.watch(self._on_tick)
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -113,8 +121,13 @@ class Run:
                 await self._settled.wait()
                 self._schedule.close()
                 group.cancel_scope.cancel()
+            if not self._settled.is_set():  # a group takes a task's own cancellation for its end
+                raise RuntimeError(
+                    f"the run ended with {len(self.outcomes)} of {len(self._planned)} files settled"
+                )
         finally:
             unwatch()
+            self._tell_progress()
             await self._put_away_the_rest()
 
     def _begin(self) -> None:
@@ -129,6 +142,25 @@ class Run:
             self._group.start_soon(self._work)
         self._check_settled()
 
+    def _on_tick(self, now_seconds: float) -> None:
+        self._tally.measure(now_seconds)
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        clock = self._ports.clock
+        view = self._tally.snapshot(clock.monotonic())
+        self._bus.tell(
+            Progress(
+                clock.time(),
+                view.bytes_done,
+                view.bytes_total,
+                view.rate_bytes_per_second,
+                view.eta_seconds,
+                view.connections,
+                view.connections_allowed,
+            )
+        )
+
     def _record_what_is_here(self) -> None:
         for item in self._plan.files:
             if item.action is Action.REUSE:
@@ -136,9 +168,12 @@ class Run:
                 self._record(item, "reused")
 
     def _begin_copy(self, item: PlannedFile) -> None:
-        origin = self._planned.get(item.copy_of or "")
-        if origin is not None and origin.file.path not in self.outcomes:
-            self._copies[origin.file.path].append(item)  # when the first one is in place
+        origin = item.copy_of or ""
+        outcome = self.outcomes.get(origin)
+        if origin in self._planned and outcome is None:
+            self._copies[origin].append(item)  # when the first one is in place
+        elif outcome is not None and outcome.error is not None:
+            self._record(item, "failed", outcome.error)
         else:
             self._group.start_soon(self._copy, item)
 
@@ -160,11 +195,9 @@ class Run:
 
     async def _open(self, job: FileJob) -> None:
         file, clock = job.file, self._ports.clock
-        began = clock.monotonic()
         self._bus.tell(FileStarted(clock.time(), file.path, file.size_bytes))
         try:
             facts = await job.open(self._ports.sink)
-            self._tally.excuse(began, clock.monotonic())  # proving a big part takes minutes
         except HfdlError as error:
             self._fail(job, error)
         else:
@@ -201,7 +234,7 @@ class Run:
             return
         self._schedule.withdraw(job)
         try:
-            await job.start_over(whole=True)
+            self._tally.bytes_resumed -= await job.start_over(whole=True)
         except HfdlError as failure:
             self._fail(job, failure)
         else:
@@ -222,8 +255,9 @@ class Run:
     async def _prove(self, job: FileJob) -> None:
         """Follow the file to its digest."""
 
-        def again(message: str) -> None:
+        def again(message: str, forgotten_bytes: int) -> None:
             file, now = job.file, self._ports.clock.time()
+            self._tally.bytes_resumed -= forgotten_bytes
             self._bus.tell(SegmentRetried(now, file.path, 0, file.size_bytes, message, 0.0))
             self._schedule.offer(job)
 
@@ -258,6 +292,8 @@ class Run:
 
         try:
             async with self._copy_slots:
+                if self._aborted is not None:
+                    raise self._aborted
                 await self._ports.sink.copy(item, report)
         except IntegrityError:
             self._fetch_instead(item)
@@ -271,12 +307,17 @@ class Run:
             self._tally.bytes_copying -= placed
 
     def _fetch_instead(self, item: PlannedFile) -> None:
-        """What was to be copied is not that content (any more): get it from the Hub."""
-        if item.file.path in self.outcomes:
-            return
-        fetched = replace(item, action=Action.FETCH, copy_of=None)
-        self._planned[item.file.path] = fetched
-        self._schedule.add(fetched)
+        """What was to be copied is not that content (any more): get it from the Hub, once."""
+        path, key = item.file.path, item.file.content_key
+        origin = self._instead.get(key)
+        if self._aborted is not None:
+            self._record(item, "failed", self._aborted)
+        elif origin is not None and origin != item.copy_of:
+            self._begin_copy(replace(item, copy_of=origin))  # files of one content share a part
+        else:
+            self._instead[key] = path
+            self._planned[path] = replace(item, action=Action.FETCH, copy_of=None)
+            self._schedule.add(self._planned[path])
 
     # -- outcomes --------------------------------------------------------------------------
 
@@ -294,7 +335,7 @@ class Run:
         now = self._ports.clock.time()
         self._bus.tell(FilePublished(now, item.file.path, item.file.size_bytes))
 
-    def _not_saved(self, job: FileJob, error: StorageError) -> None:
+    def _not_saved(self, job: FileJob, error: HfdlError) -> None:
         # A sync that failed once is not believed the next time, so the file cannot go on.
         if not job.ended:
             self._fail(job, error)
@@ -332,20 +373,21 @@ class Run:
         self._check_settled()
 
     def _abort(self, error: HfdlError) -> None:
-        """Give every file that is not verified the same error: it would meet each of them."""
+        """Give every file that would be fetched the same error: it would meet each of them.
+
+        What is verified gets its name, and a copy that has begun its end; no other one begins.
+        """
+        if self._aborted is not None:
+            return
+        self._aborted = error
+        self._schedule.drop_waiting()
         for job in list(self._schedule.jobs()):
             if job.file.path not in self._verified:
                 job.ended = True
                 self._schedule.withdraw(job)
-        for item in self._planned.values():
-            file = item.file
-            if file.path not in self.outcomes and file.path not in self._verified:
-                self.outcomes[file.path] = FileReport(
-                    file.path, file.size_bytes, "failed", file.digest, error
-                )
-                self._tally.files_failed += 1
-        self._schedule.drop_waiting()
-        self._check_settled()
+        for item in list(self._planned.values()):
+            if item.action is Action.FETCH and item.file.path not in self._verified:
+                self._record(item, "failed", error)
 
     def _check_settled(self) -> None:
         if len(self.outcomes) == len(self._planned) and not self._leaving:
@@ -361,22 +403,26 @@ class Run:
         """Save what a failed file has, or throw it away when it is known to be wrong."""
         try:
             await job.put_away(keep=keep)
-        except StorageError as error:
+        except HfdlError as error:
             if error.ends_run:
                 self._abort(error)
+        finally:
+            self._leaving -= 1
         self._schedule.drop(job)
-        self._leaving -= 1
         self._check_settled()
 
     async def _put_away_the_rest(self) -> None:
         """Save and close the files of a run that ended early; all its tasks are gone by now."""
-        with anyio.move_on_after(FINAL_SECONDS, shield=True):
+        jobs = list(self._schedule.jobs())
+        with anyio.move_on_after(self._final_seconds, shield=True):
             async with anyio.create_task_group() as group:
-                for job in list(self._schedule.jobs()):
-                    group.start_soon(self._save_for_later, job)
+                for job in jobs:
+                    group.start_soon(self._leave, job, partial(job.put_away, keep=True))
+        for job in jobs:  # those the disk had no time for
+            await self._leave(job, job.close)
 
-    async def _save_for_later(self, job: FileJob) -> None:
+    async def _leave(self, job: FileJob, leave: Callable[[], Awaitable[None]]) -> None:
         try:
-            await job.put_away(keep=True)
-        except StorageError as error:
+            await leave()
+        except HfdlError as error:
             log.warning("%s: could not save the state: %s", job.file.path, error.message)

@@ -187,25 +187,39 @@ class FileJob:
         while self._flows:
             await self._quiet.wait()
 
-    async def start_over(self, *, whole: bool = False, fresh: bool = False) -> None:
-        """Forget every byte and begin a new epoch, once no request of the old one writes."""
+    async def close(self) -> None:
+        """Let go of the part as it is: there is no time left to save what it has.
+
+        Raises:
+            StorageError: it could not be closed or removed.
+        """
+        part, self._part = self._part, None
+        if part is not None:
+            await (part.discard() if self._worthless else part.close())
+
+    async def start_over(self, *, whole: bool = False, fresh: bool = False) -> int:
+        """Forget every byte and begin a new epoch, once no request of the old one writes.
+
+        Returns how many of the bytes were those of an earlier run.
+        """
         self.epoch += 1
         self.whole, self.fresh = self.whole or whole, self.fresh or fresh
         self.untaken.clear()
         await self.stop("the file starts over")
         async with self._reading:
             if self.ended:
-                return
+                return 0
             await self.part.reset()
-            self.resumed = ResumeFacts()
+            forgotten, self.resumed = self.resumed.proven_bytes, ResumeFacts()
             self._cut_into_pieces()
+            return forgotten
 
-    async def verify(self, on_wrong: Callable[[str], None]) -> None:
+    async def verify(self, on_wrong: Callable[[str, int], None]) -> None:
         """Hash behind the frontier to the end of the file and compare with the Hub's digest.
 
-        A first mismatch starts the second round (*on_wrong* is told, so that the pieces are
-        scheduled again); the bytes then come over fresh connections. Returns early when the job
-        has ended.
+        A first mismatch starts the second round; *on_wrong* is told what was found and how many
+        bytes of an earlier run were forgotten, so that the pieces are scheduled again. The bytes
+        then come over fresh connections. Returns early when the job has ended.
 
         Raises:
             IntegrityError: the second round is wrong as well.
@@ -228,8 +242,7 @@ class FileJob:
                     hint="something between here and the Hub alters the content; "
                     "try another network or --endpoint",
                 )
-            await self.start_over(fresh=True)
-            on_wrong(message)
+            on_wrong(message, await self.start_over(fresh=True))
 
     async def _follow(self) -> None:
         while not self.ended and self.part.hashed_bytes < self.file.size_bytes:

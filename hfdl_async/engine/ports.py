@@ -116,7 +116,7 @@ class Part(Protocol):
         ...
 
     async def hash_to(self, stop: int) -> None:
-        """Bring the whole-file digest forward to *stop*, which must not pass the prefix."""
+        """Bring the whole-file digest forward to *stop*, or to the prefix if that is less."""
         ...
 
     @property

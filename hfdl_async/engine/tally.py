@@ -12,7 +12,7 @@ class Tally:
 
     def __init__(self, now_seconds: float) -> None:
         self.started_at = now_seconds
-        self.last_byte_at = now_seconds  # moved forward by what is no silence
+        self._failing_since: float | None = None  # moved forward by what is no silence
         self._excused_until = now_seconds
         self.phase: Phase = "listing"
         self.note = ""
@@ -35,18 +35,29 @@ class Tally:
     def received(self, count: int, now_seconds: float) -> None:
         """Count payload bytes off the wire."""
         self.bytes_from_wire += count
-        self.last_byte_at = max(now_seconds, self._excused_until)
+        self._failing_since = None
+
+    def failed(self, now_seconds: float) -> None:
+        """Note that a request failed: the first one after a byte begins the silence.
+
+        Not the byte itself: there may have been nothing to ask for since.
+        """
+        if self._failing_since is None:
+            self._failing_since = max(now_seconds, self._excused_until)
 
     def excuse(self, start_seconds: float, stop_seconds: float) -> None:
-        """Do not count this time as silence, once: a server asked for it, or we were busy."""
-        start = max(start_seconds, self._excused_until, self.last_byte_at)
-        if start < stop_seconds:
-            self.last_byte_at += stop_seconds - start
-            self._excused_until = stop_seconds
+        """Do not count this time as silence, once: a server asked for it."""
+        start = max(start_seconds, self._excused_until)
+        if self._failing_since is not None:
+            start = max(start, self._failing_since)
+            self._failing_since += max(0.0, stop_seconds - start)
+        self._excused_until = max(self._excused_until, stop_seconds)
 
     def silent_seconds(self, now_seconds: float) -> float:
-        """Return how long no new byte has come, less what was excused."""
-        return max(0.0, now_seconds - self.last_byte_at)
+        """Return how long requests have failed without a new byte, less what was excused."""
+        if self._failing_since is None:
+            return 0.0
+        return max(0.0, now_seconds - self._failing_since)
 
     def measure(self, now_seconds: float) -> None:
         """Bring the smoothed rate up to date; called on the beat of the line."""

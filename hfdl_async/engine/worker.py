@@ -111,6 +111,7 @@ class Fetcher:
         if isinstance(error, RangeIgnoredError):
             raise error
         now = self.clock.monotonic()
+        self.tally.failed(now)
         silent = self.tally.silent_seconds(now)
         delay = retry.judge(
             error,
@@ -163,6 +164,7 @@ class Fetcher:
 
     async def _receive(self, job: FileJob, flow: Flow, chunks: AsyncIterator[Chunk]) -> None:
         batch = _Batch(job.part)
+        patience: float | None = FLUSH_SECONDS
         try:
             async for chunk in chunks:
                 now = self.clock.monotonic()
@@ -173,9 +175,10 @@ class Fetcher:
                         await self._write(job, flow, full)
                 if batch.size >= self.batch_bytes:
                     await self._write(job, flow, batch)
+            patience = None  # nobody waits for this request to be gone
         finally:
             # What has arrived is kept, also when the peer broke off or somebody cancelled.
-            await self._write(job, flow, batch, patience_seconds=FLUSH_SECONDS)
+            await self._write(job, flow, batch, patience_seconds=patience)
 
     def _wanted(self, job: FileJob, chunk: Chunk) -> list[Chunk]:
         """Return what of *chunk* is not on disk yet: a whole-file stream repeats the prefix."""

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hfdl_async.core.model import KIB, ByteRange, Digest, RemoteFile
-from hfdl_async.errors import HfdlError, IntegrityError, ProtocolError, RangeIgnoredError
+from hfdl_async.errors import (
+    HfdlError,
+    IntegrityError,
+    NetworkError,
+    ProtocolError,
+    RangeIgnoredError,
+)
 from hfdl_async.net.headers import ContentRange, etag_digest, integer, normal_etag
 from hfdl_async.net.refusals import is_html, not_a_hub
 from hfdl_async.net.transport import Answer

@@ -95,7 +95,8 @@ def refusal(answer: Answer, body: bytes, asked: Asked, *, now: float) -> HfdlErr
         return ServerError(f"{asked.subject}: {site} failed (HTTP {status}){tail}")
     if code == "GatedRepo" and status in {401, 403}:
         return _gated(status, said, asked)
-    if code in {"RepoNotFound", "RevisionNotFound", "EntryNotFound"}:
+    refused_token = status == 401 and not asked.anonymous  # whatever else is said: it comes first
+    if code in {"RepoNotFound", "RevisionNotFound", "EntryNotFound"} and not refused_token:
         return _not_found(code, status, asked)
     if status in {401, 403, 451}:
         return _no_access(status, tail, asked)

@@ -66,7 +66,7 @@ def _mark(data: bytearray, span: ByteRange) -> str:
 class _Trouble:
     operation: str
     path: str | None
-    error: StorageError
+    error: HfdlError
     after: int
     times: int
 
@@ -108,7 +108,7 @@ class MemorySink:
         operation: str,
         path: str | None = None,
         *,
-        error: StorageError | None = None,
+        error: HfdlError | None = None,
         after: int = 0,
         times: int = 1,
     ) -> None:
@@ -267,11 +267,9 @@ class MemoryPart:
         self._claimed = claim
 
     async def hash_to(self, stop: int) -> None:
-        """Bring the digest forward to *stop*."""
+        """Bring the digest forward to *stop*, or to the prefix if that is less."""
         await self._step("hash")
-        if stop > self._ledger.prefix:
-            raise ValueError(f"{self._file.path}: byte {stop} is beyond what is written")
-        self._hashed = max(self._hashed, stop)
+        self._hashed = max(self._hashed, min(stop, self._ledger.prefix))
 
     def digest(self) -> Digest | None:
         """Return the digest of the bytes so far, or None where the file publishes none."""

@@ -12,3 +12,8 @@ def test_a_finding_is_a_value() -> None:
     assert finding == Finding(Found.ABSENT, have_bytes=0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         finding.have_bytes = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("state", Found)
+def test_only_what_fits_or_has_the_content_is_right(state: Found) -> None:
+    assert Finding(state).is_right == (state in (Found.FITS, Found.RIGHT))

@@ -77,6 +77,24 @@ def test_the_sums_of_a_plan_add_up() -> None:
     assert PLAN.bytes_to_write == 77
 
 
+def reserved(have: int = 0, part: int = 0) -> int:
+    file = RemoteFile("a", 100, DIGEST)
+    return PlannedFile(file, Action.FETCH, have_bytes=have, part_bytes=part).reserved_bytes
+
+
+def test_a_part_reserves_what_it_takes_up_beyond_its_bytes() -> None:
+    assert reserved() == 0
+    assert reserved(have=30) == 0
+    assert reserved(have=30, part=100) == 70
+    assert reserved(part=4096) == 100
+    assert PLAN.bytes_reserved == 0
+
+
+def test_a_hard_link_takes_no_space() -> None:
+    linked = PlannedFile(RemoteFile("c", 7, DIGEST), Action.COPY, copy_of="a", linked=True)
+    assert linked.write_bytes == 0
+
+
 def test_a_plan_prints_the_frozen_fields() -> None:
     plan = PLAN.to_dict()
     assert plan["status"] == "planned"

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from hfdl_async.core.controller import AUTO_CONNECTIONS, MAX_CONNECTIONS
 from hfdl_async.core.model import GIB, KIB, MB, MIB
 from hfdl_async.core.options import (
+    ALLOWABLE,
     DownloadOptions,
     Options,
     from_environment,
     option_names,
+    overlaid,
     parse_seconds,
     parse_size,
 )
@@ -233,3 +235,24 @@ def test_any_text_is_an_option_or_a_usage_error(values: dict[str, str]) -> None:
     except UsageError as error:
         message = error.message
     assert not message or re.match(rf"({'|'.join(values)}): ", message)
+
+
+@pytest.mark.parametrize("directory", ["models", "downloads"])
+def test_two_destinations_are_refused(directory: str) -> None:
+    with pytest.raises(UsageError, match="directory and local_dir"):
+        Options.parse({"directory": directory, "local_dir": "here"})
+    assert Options.parse({"directory": directory, "local_dir": None}).local_dir is None
+
+
+def test_a_destination_replaces_the_one_of_the_defaults() -> None:
+    base = {"directory": "models", "verify": True}
+    assert overlaid(base, {"local_dir": "here"}) == {"verify": True, "local_dir": "here"}
+    assert overlaid({"local_dir": "x"}, {"directory": "y"}) == {"directory": "y"}
+    assert overlaid(base, {"verify": False}) == {"directory": "models", "verify": False}
+
+
+def test_every_refusal_that_is_lifted_has_its_warning() -> None:
+    assert Options().warnings == ()
+    warnings = Options.parse({"allow": list(ALLOWABLE)}).warnings
+    assert len(warnings) == len(ALLOWABLE)
+    assert all(any(name in warning for warning in warnings) for name in ALLOWABLE)

@@ -136,7 +136,7 @@ def test_selecting_nothing_is_an_error() -> None:
     assert "empty" in str(caught.value.hint)
 
 
-RISKY = ["pytorch_model.bin", "a/b.PKL", "x.pt", "modeling.py", "w.ckpt", "lib.so", "run.sh"]
+RISKY = ["pytorch_model.bin", "a/b.PKL", "x.pt", "modeling.py", "w.ckpt", "lib.so", "v.nemo"]
 HARMLESS = [
     "model.safetensors",
     "config.json",
@@ -144,6 +144,11 @@ HARMLESS = [
     "optimizer.bin.index.json",
     "py",
     "a.onnx",
+    "run.sh",
+    "x.npy",
+    "setup.exe",
+    "m.keras",
+    "tf_model.h5",
 ]
 
 
@@ -291,6 +296,23 @@ def test_content_that_is_elsewhere_on_this_machine_is_copied() -> None:
     assert (planned.action, planned.copy_of) == (Action.COPY, str(Path("/old/f")))
     [forced] = decided(FILE, elsewhere={key: Path("/old/f")}, force=True).files
     assert forced.action is Action.FETCH
+
+
+def test_only_hard_links_are_planned_to_take_no_space() -> None:
+    key = FILE.content_key
+    assert key
+    twins = [RemoteFile(name, 100, DIGEST) for name in ("a", "b")]
+    for link in ("hard", "clone", "copy"):
+        [taken_over] = decided(FILE, elsewhere={key: Path("/old/f")}, link=link).files
+        _, shared = decided(*twins, link=link).files
+        assert [taken_over.linked, shared.linked] == [link == "hard"] * 2
+
+
+def test_what_a_part_has_reserved_counts_even_when_it_is_to_be_forgotten() -> None:
+    finding = {"f": Finding(Found.ABSENT, have_bytes=60, part_bytes=100)}
+    for forgets in (False, True):
+        [planned] = decided(FILE, findings=finding, no_resume=forgets).files
+        assert planned.reserved_bytes == planned.write_bytes
 
 
 def test_two_files_of_one_digest_are_fetched_once() -> None:

@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from hfdl_async.core.model import Digest, FileReport
-from hfdl_async.core.verdict import VerifiedFile, VerifyReport, conclude, ending
-from hfdl_async.errors import DownloadError, HfdlError, IntegrityError, NetworkError
+from hfdl_async.core.model import Action, Digest, FileReport, PlannedFile, RemoteFile
+from hfdl_async.core.verdict import VerifiedFile, VerifyReport, account, conclude, ending
+from hfdl_async.errors import (
+    BusyError,
+    DownloadError,
+    GatedError,
+    HfdlError,
+    IntegrityError,
+    NetworkError,
+    StorageError,
+)
 
 DIGEST = Digest("sha256", "0" * 64)
 
@@ -34,6 +42,55 @@ def test_failures_of_one_class_are_summed_up_in_it() -> None:
     assert isinstance(verdict.error, NetworkError)
     assert verdict.error.message == "a: gone (and 2 more files)"
     assert verdict.error.hint == "h"
+
+
+def test_a_sum_of_failures_knows_what_the_first_one_knew() -> None:
+    cause = OSError("28")
+    gated = GatedError("a: gated", hint="ask", url="https://hub/org/model")
+    full = StorageError("a: full", ends_run=True)
+    full.__cause__ = cause
+    summed = conclude([file("a", gated), file("b", GatedError("b: gated"))]).error
+    assert isinstance(summed, GatedError)
+    assert (summed.url, summed.hint) == ("https://hub/org/model", "ask")
+    summed = conclude([file("a", full), file("b", StorageError("b: full"))]).error
+    assert summed is not None
+    assert summed.ends_run
+    assert summed.__cause__ is cause
+    assert (gated.message, full.message) == ("a: gated", "a: full")
+
+
+PLANNED = [PlannedFile(RemoteFile(path, 1, DIGEST), Action.FETCH) for path in "abc"]
+
+
+def test_a_file_that_nobody_has_an_outcome_for_is_no_success() -> None:
+    files = account(PLANNED, {"a": file("a"), "c": file("c")})
+    assert [item.path for item in files] == ["a", "b", "c"]
+    verdict = conclude(files)
+    assert (verdict.status, verdict.exit_code) == ("partial", 1)
+    assert ending(files, None) == verdict
+    assert ending(account(PLANNED, {}), None).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (asyncio.CancelledError(), "interrupted"),
+        (KeyboardInterrupt(), "interrupted"),
+        (BusyError("the lock is gone"), "busy"),
+        (ZeroDivisionError(), "internal"),
+    ],
+)
+def test_a_run_that_ended_early_lists_what_it_did_not_finish(
+    error: BaseException, kind: str
+) -> None:
+    files = account(PLANNED, {"b": file("b")}, error)
+    assert [(item.path, item.status) for item in files] == [
+        ("a", "failed"),
+        ("b", "downloaded"),
+        ("c", "failed"),
+    ]
+    assert [item.error and item.error.kind for item in files] == [kind, None, kind]
+    assert sum(item.size_bytes for item in files) == 3
 
 
 def test_one_error_that_hit_every_file_stays_one() -> None:

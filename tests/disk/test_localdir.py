@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -346,8 +347,35 @@ async def test_parts_that_the_new_commit_does_not_need_are_removed(tmp_path: Pat
     part = await folder.open(planned(remote("renamed", kept)))
     assert (await part.prove()).proven_bytes == 1000
     await part.close()
-    await folder.forget_parts()
-    assert os.listdir(parts) == []
+    await folder.close()
+
+
+async def test_only_the_parts_that_are_named_are_forgotten(tmp_path: Path) -> None:
+    contents = {"a": pattern(300_000, 1), "b": pattern(300_000, 2)}
+    folder = LocalDir(tmp_path)
+    await begin(folder, contents)
+    for path, data in contents.items():
+        part = await folder.open(planned(remote(path, data)))
+        await part.write(0, [data[:1000]])
+        await part.checkpoint()
+        await part.close()
+    await folder.forget_parts([remote("a", contents["a"])], COMMIT)
+    kept = {name.rpartition(".")[0] for name in os.listdir(tmp_path / STATE_FOLDER / "parts")}
+    assert kept == {remote("b", contents["b"]).content_key}
+    await folder.close()
+
+
+async def test_a_part_that_cannot_be_filled_from_the_damaged_file_is_closed(
+    tmp_path: Path,
+) -> None:
+    data = pattern(300_000)
+    folder = LocalDir(tmp_path)
+    await begin(folder, {"x": data})
+    await store(folder, {"x": data})
+    item = replace(planned(remote("x", data)), repair_from=str(tmp_path / "gone"))
+    with descriptors_balanced(), pytest.raises(StorageError):
+        await folder.open(item)
+    assert os.listdir(tmp_path / STATE_FOLDER / "parts") == []
     await folder.close()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import anyio
 import pytest
 
 from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.disk.calls import Folder
 from hfdl_async.disk.lock import HOLDER, Holder, Lock
 from hfdl_async.errors import BusyError, StorageError, UnsafeError
 from tests.disk.faults import FaultyCalls, descriptors_balanced
@@ -125,3 +127,37 @@ async def test_a_damaged_holder_file_is_no_holder(tmp_path: Path) -> None:
         (tmp_path / STATE_FOLDER / HOLDER).write_bytes(b'{"pid": -5}')
         with pytest.raises(BusyError, match="another process"):
             await Lock(tmp_path, wait_seconds=0).acquire()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is of Unix")
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+async def test_without_locks_in_the_file_system_it_goes_on_and_says_so(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def flock(_fd: int, _operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    notes: list[str] = []
+    with descriptors_balanced(), anyio.fail_after(5):
+        async with Lock(tmp_path, note=notes.append):
+            pass
+    [note] = notes
+    assert "has no locks" in note
+
+
+async def test_while_waiting_the_holder_is_looked_up_once_a_second(tmp_path: Path) -> None:
+    class Counting(FaultyCalls):
+        looks = 0
+
+        def look(self, folder: Folder, name: str) -> os.stat_result:
+            self.looks += name == HOLDER
+            return super().look(folder, name)
+
+    calls = Counting()
+    async with Lock(tmp_path):
+        with pytest.raises(BusyError):
+            await Lock(tmp_path, calls=calls, wait_seconds=0.35).acquire()
+    assert calls.looks == 2, "once at the start, once for the message"

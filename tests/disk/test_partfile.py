@@ -84,8 +84,8 @@ async def test_the_digest_follows_the_prefix(bench: Bench) -> None:
     await part.write(0, [DATA[: 3 * MIB]])
     await part.hash_to(2 * MIB)
     assert part.hashed_bytes == 2 * MIB
-    with pytest.raises(ValueError, match="beyond"):
-        await part.hash_to(4 * MIB)
+    await part.hash_to(4 * MIB)  # a failed sync may have taken back what the caller saw
+    assert part.hashed_bytes == 3 * MIB
     await part.write(3 * MIB, [DATA[3 * MIB :]])
     await part.hash_to(len(DATA))
     assert part.digest() == FILE.digest

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ async def test_content_is_taken_over_and_read(
     with descriptors_balanced():
         settled = await place(
             Calls(), parts, FILE, "key", str(source), mode, reported.append,
-            limiter=hashing_limiter(),
+            subject="final name", limiter=hashing_limiter(),
         )  # fmt: skip
     assert sum(reported) == len(DATA)
     placed = tmp_path / "parts" / settled.name
@@ -51,10 +52,10 @@ async def test_other_content_is_refused_and_nothing_stays(
     data: bytes, mode: LinkMode, parts: Folder, tmp_path: Path
 ) -> None:
     (tmp_path / "source").write_bytes(data)
-    with descriptors_balanced(), pytest.raises((IntegrityError, StorageError)):
+    with descriptors_balanced(), pytest.raises(IntegrityError):
         await place(
             Calls(), parts, FILE, "key", str(tmp_path / "source"), mode, lambda _count: None,
-            limiter=hashing_limiter(),
+            subject="final name", limiter=hashing_limiter(),
         )  # fmt: skip
     assert os.listdir(tmp_path / "parts") == []
 
@@ -66,10 +67,47 @@ async def test_whichever_call_fails_nothing_stays(parts: Folder, tmp_path: Path)
         try:
             await place(
                 calls, parts, FILE, "key", str(tmp_path / "source"), "copy", lambda _count: None,
-                limiter=hashing_limiter(),
+                subject="final name", limiter=hashing_limiter(),
             )  # fmt: skip
         except StorageError:
             assert os.listdir(tmp_path / "parts") == []
         else:
             break
     assert 4 < number < 99
+
+
+@pytest.mark.parametrize("mode", ["clone", "hard", "copy"])
+@pytest.mark.parametrize("source", ["gone", "folder"])
+async def test_a_source_that_cannot_be_read_is_content_that_is_not_there(
+    source: str, mode: LinkMode, parts: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with descriptors_balanced(), pytest.raises(IntegrityError, match=f"{source} cannot be read"):
+        await place(
+            Calls(), parts, FILE, "key", str(tmp_path / source), mode, lambda _count: None,
+            subject="final name", limiter=hashing_limiter(),
+        )  # fmt: skip
+    assert os.listdir(tmp_path / "parts") == []
+
+
+@pytest.mark.parametrize("call", ["read", "write"])
+async def test_an_error_while_copying_is_taken_for_the_sources(
+    call: str, parts: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "source").write_bytes(DATA)
+    calls = FaultyCalls(fail_at=1, error=errno.EIO, only=(call,))
+    with pytest.raises(IntegrityError, match="source cannot be read"):
+        await place(
+            calls, parts, FILE, "key", str(tmp_path / "source"), "copy", lambda _count: None,
+            subject="final name", limiter=hashing_limiter(),
+        )  # fmt: skip
+
+
+async def test_a_full_disk_is_told_with_the_final_name(parts: Folder, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(DATA)
+    calls = FaultyCalls(fail_at=1, error=errno.ENOSPC, only=("write",))
+    with pytest.raises(StorageError, match=r"^final name: the disk is full"):
+        await place(
+            calls, parts, FILE, "key", str(tmp_path / "source"), "copy", lambda _count: None,
+            subject="final name", limiter=hashing_limiter(),
+        )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from hfdl_async.disk.calls import Calls
 from hfdl_async.disk.hashing import hashing_limiter
 from hfdl_async.disk.localdir import LocalDir
-from hfdl_async.disk.reuse import find_elsewhere
+from hfdl_async.disk.reuse import candidates, find_elsewhere, wanted
 from tests.disk.faults import FaultyCalls, begin, pattern, remote, store
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +68,11 @@ async def test_empty_files_are_not_looked_for(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
     found = await find_elsewhere(Calls(), [remote("e", b"")], [tmp_path], limiter=hashing_limiter())
     assert found == {}
+
+
+def test_a_search_can_stop_after_any_file(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / name).write_bytes(b"of no wanted size")
+    looked_at = candidates(Calls(), tmp_path, wanted([remote("x", DATA)]))
+    assert next(looked_at) is None
+    assert len(list(looked_at)) == 3

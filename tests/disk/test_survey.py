@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.model import RemoteFile
 from hfdl_async.disk.localdir import LocalDir
-from tests.disk.faults import FaultyCalls, begin, pattern, remote, store
+from hfdl_async.disk.partfile import PartFile
+from tests.disk.faults import COMMIT, FaultyCalls, begin, pattern, planned, remote, store
 
 pytestmark = pytest.mark.anyio
 
@@ -132,3 +134,33 @@ async def test_progress_counts_files(folder: LocalDir) -> None:
     counts: list[int] = []
     await folder.survey(files, progress=counts.append)
     assert counts == list(range(1, 11))
+
+
+async def test_a_part_takes_up_space_before_it_claims_anything(folder: LocalDir) -> None:
+    part = await folder.open(planned(FILE))
+    finding = await find(folder)
+    assert finding.have_bytes == 0
+    assert 0 <= finding.part_bytes <= len(DATA) + 8192
+    assert isinstance(part, PartFile)
+    await part.write(0, [DATA])
+    await part.checkpoint()
+    finding = await find(folder)
+    assert finding.have_bytes == len(DATA)
+    assert finding.part_bytes >= len(DATA)
+    await part.close()
+
+
+async def test_without_a_digest_a_receipt_speaks_for_its_commit(folder: LocalDir) -> None:
+    bare = RemoteFile("d/bare", 5, None)
+    part = await folder.open(planned(bare))
+    await part.prove()
+    await part.write(0, [b"hello"])
+    assert await folder.publish([part]) == {"d/bare": None}
+
+    async def found(commit: str | None, *, verify: bool = False) -> Found:
+        return (await folder.survey([bare], verify=verify, commit=commit))["d/bare"].state
+
+    assert await found(COMMIT) is Found.FITS
+    assert await found(COMMIT, verify=True) is Found.FITS
+    assert await found(None) is Found.FITS
+    assert await found("d" * 40) is Found.OLDER

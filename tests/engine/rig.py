@@ -15,7 +15,7 @@ from hfdl_async.core.events import Event
 from hfdl_async.core.model import Action, Plan, PlannedFile, RepoRef
 from hfdl_async.core.retry import Policy
 from hfdl_async.engine.bus import Bus
-from hfdl_async.engine.engine import Ports, Run, Settings
+from hfdl_async.engine.engine import FINAL_SECONDS, Ports, Run, Settings
 from hfdl_async.engine.line import Line
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import HfdlError
@@ -44,6 +44,7 @@ class Rig:
     threshold_bytes: int = 1_000_000
     policy: Policy = field(default_factory=Policy)
     silence_seconds: float = 30.0
+    final_seconds: float = FINAL_SECONDS
     jitter: float = 1.0
     may_lose: bool = False  # the disk refuses claims, so what was written cannot be kept
 
@@ -66,7 +67,7 @@ class Rig:
             self.line,
             self.bus,
             self.tally,
-            Settings(self.threshold_bytes, self.policy, self.silence_seconds),
+            Settings(self.threshold_bytes, self.policy, self.silence_seconds, self.final_seconds),
         )
 
     async def run(self) -> None:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 
-from hfdl_async.core.events import Event, FileStarted, Finished, Progress
+from hfdl_async.core.events import Event, FileStarted, Finished, Progress, SegmentRetried
 from hfdl_async.core.model import RepoRef, Report
-from hfdl_async.engine.bus import Bus
+from hfdl_async.engine.bus import PASSING_KEPT, Bus
 from tests.engine.rig import Rig
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +43,27 @@ async def test_a_late_reader_gets_every_fact_from_the_first() -> None:
     for event in (started("a"), progress(1), started("b"), FINISHED):
         bus.tell(event)
     assert await read(bus.read()) == [started("a"), started("b"), FINISHED]
+
+
+async def test_a_late_reader_gets_every_outcome_but_only_the_last_retries() -> None:
+    bus = Bus()
+    retries: list[Event] = [
+        SegmentRetried(1.0, "a", 0, 1, "lost", float(number)) for number in range(PASSING_KEPT + 5)
+    ]
+    bus.tell(started("a"))
+    for event in retries[:10]:
+        bus.tell(event)
+    bus.tell(started("b"))
+    for event in (*retries[10:], FINISHED):
+        bus.tell(event)
+    kept = retries[5:]
+    assert await read(bus.read()) == [
+        started("a"),
+        *kept[:5],
+        started("b"),
+        *kept[5:],
+        FINISHED,
+    ]
 
 
 async def test_several_readers_get_the_same_facts() -> None:
@@ -133,6 +155,27 @@ async def test_a_callback_may_stop_listening_from_inside() -> None:
     bus.tell(started("a"))
     bus.tell(started("b"))
     assert heard == [started("a")]
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), KeyboardInterrupt(), SystemExit(3), GeneratorExit()]
+)
+async def test_what_shall_end_more_than_a_callback_goes_to_who_can_end_it(
+    error: BaseException,
+) -> None:
+    stopped: list[BaseException] = []
+    heard: list[Event] = []
+
+    def ending(event: Event) -> None:
+        raise error
+
+    bus = Bus(stopped.append)
+    bus.listen(ending)
+    bus.listen(heard.append)
+    bus.tell(started("a"))
+    bus.tell(started("b"))
+    assert stopped == [error]
+    assert heard == [started("a"), started("b")]
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), StopIteration(), MemoryError()])

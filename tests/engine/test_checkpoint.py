@@ -6,7 +6,7 @@ import pytest
 from hfdl_async.core.model import KIB, MIB
 from hfdl_async.engine.checkpoint import CHECKPOINT_BYTES, CHECKPOINT_SECONDS, Checkpointer
 from hfdl_async.engine.filejob import FileJob
-from hfdl_async.errors import StorageError
+from hfdl_async.errors import HfdlError, UnsafeError
 from hfdl_async.testing.fakes import ManualClock, MemorySink, MemorySource
 from tests.engine.rig import Rig, fetch
 
@@ -20,10 +20,10 @@ class Beating:
         self.clock = ManualClock(auto=False)
         self.sink = MemorySink()
         self.jobs: list[FileJob] = []
-        self.failures: list[tuple[str, StorageError]] = []
+        self.failures: list[tuple[str, HfdlError]] = []
         self.checkpointer = Checkpointer(lambda: self.jobs, self.clock, self._failed)
 
-    def _failed(self, job: FileJob, error: StorageError) -> None:
+    def _failed(self, job: FileJob, error: HfdlError) -> None:
         self.failures.append((job.file.path, error))
 
     async def add(self, path: str) -> FileJob:
@@ -97,7 +97,7 @@ async def test_every_file_with_new_bytes_is_saved_and_a_sealed_one_is_not() -> N
 async def test_a_failure_names_its_file_and_the_others_are_saved() -> None:
     beating = Beating()
     jobs = [await beating.add(name) for name in "ab"]
-    beating.sink.trouble("checkpoint", "a")
+    beating.sink.trouble("checkpoint", "a", error=UnsafeError("a link is in the way"))
     async with anyio.create_task_group() as group:
         group.start_soon(beating.checkpointer.run)
         for job in jobs:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hfdl_async.core.events import (
     FileResumed,
     FileStarted,
     FileVerified,
+    Progress,
     SegmentRetried,
 )
 from hfdl_async.core.model import Action, ByteRange, Chunk, PlannedFile, RemoteFile
@@ -27,6 +29,7 @@ from hfdl_async.errors import (
     NotFoundError,
     ServerError,
     StorageError,
+    UnsafeError,
 )
 from hfdl_async.testing.fakes import (
     ManualClock,
@@ -40,7 +43,7 @@ from hfdl_async.testing.fakes import (
     short,
     stalled,
 )
-from tests.engine.rig import Rig, fetch
+from tests.engine.rig import HANG_SECONDS, Rig, fetch
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +56,12 @@ async def test_a_file_arrives_is_verified_and_published(inline: bool) -> None:
     await rig.run()
     assert rig.sink.files == {"a": b"hello world"}
     assert rig.statuses() == {"a": "downloaded"}
-    assert [type(event) for event in rig.events] == [FileStarted, FileVerified, FilePublished]
+    assert [type(event) for event in rig.events] == [
+        FileStarted,
+        FileVerified,
+        FilePublished,
+        Progress,
+    ]
 
 
 async def test_each_file_of_many_is_asked_for_once() -> None:
@@ -92,6 +100,32 @@ async def test_what_is_here_already_is_reported_and_not_touched() -> None:
     assert rig.statuses() == {"a": "reused"}
     assert rig.tally.bytes_reused == 3
     assert rig.sink.log == []
+
+
+async def test_progress_is_told_on_the_beat_and_at_the_end() -> None:
+    clock = ManualClock()
+    source = MemorySource({}, chunk_bytes=10, clock=clock, chunk_seconds=0.2)
+    rig = Rig({"a": bytes(100)}, source=source, clock=clock)
+    rig.tally.bytes_total = 100
+    await rig.run()
+    facts = rig.told(Progress)
+    assert 4 <= len(facts) <= 6  # two seconds, two a second
+    assert facts[1].rate_bytes_per_second == pytest.approx(50, rel=0.3)
+    assert facts[1].eta_seconds is not None
+    assert (facts[-1].bytes_done, facts[-1].bytes_total) == (100, 100)
+
+
+async def test_a_run_whose_tasks_were_ended_from_inside_is_no_success() -> None:
+    rig = Rig(MANY)
+
+    def ending(event: object) -> None:
+        if len(rig.engine.outcomes) == 3:
+            raise asyncio.CancelledError
+
+    rig.bus.listen(ending)
+    with pytest.raises(RuntimeError, match="3 of 20 files"), anyio.fail_after(HANG_SECONDS):
+        await rig.engine.run()
+    rig.check_nothing_is_left()
 
 
 # -- resuming --------------------------------------------------------------------------------
@@ -215,6 +249,18 @@ async def test_a_resumed_file_that_is_wrong_is_fetched_whole() -> None:
     await rig.run()
     assert rig.source.spans("a") == [ByteRange(20, 50), ByteRange(0, 50)]
     assert rig.statuses() == {"a": "downloaded"}
+    assert rig.tally.bytes_resumed == 0
+
+
+async def test_what_was_resumed_and_comes_again_in_one_stream_is_not_counted() -> None:
+    content = bytes(range(50))
+    store = MemoryStore()
+    store.keep(remote_file("a", content), content, [ByteRange(0, 20)])
+    rig = Rig({"a": content}, sink=MemorySink(store))
+    rig.source.ignores_ranges = {"a"}
+    await rig.run()
+    assert rig.statuses() == {"a": "downloaded"}
+    assert rig.tally.bytes_resumed == 0
 
 
 # -- other files go on -----------------------------------------------------------------------
@@ -294,6 +340,34 @@ async def test_a_file_whose_last_checkpoint_fails_is_not_published() -> None:
     assert rig.sink.files == {}
 
 
+@pytest.mark.parametrize("operation", ["write", "checkpoint"])
+async def test_an_unsafe_folder_fails_its_file_and_no_other(operation: str) -> None:
+    rig = Rig({"a": b"aaaaaaaa", "b": b"bbbbbbbb"})
+    rig.source.script("a", stalled(4), refused(NetworkError("no")))
+    rig.sink.trouble(operation, "a", error=UnsafeError("somebody put a link there"), times=100)
+    rig.may_lose = True
+    await rig.run()
+    assert rig.statuses() == {"a": "failed", "b": "downloaded"}
+    assert rig.sink.open_parts == set()
+
+
+async def test_a_disk_without_time_for_the_last_checkpoints_keeps_no_descriptor() -> None:
+    rig = Rig({"a": b"aaaaaaaa"}, final_seconds=0.01, may_lose=True)
+    rig.source.script("a", stalled(4))
+    step = rig.sink.step
+
+    async def stuck(operation: str, path: str) -> None:
+        await step(operation, path)
+        if operation == "checkpoint":
+            await anyio.sleep_forever()
+
+    rig.sink.step = stuck  # type: ignore[method-assign]
+    with anyio.move_on_after(0.05):
+        async with anyio.create_task_group() as group:
+            group.start_soon(rig.engine.run)
+    rig.check_nothing_is_left()
+
+
 # -- failures that would repeat --------------------------------------------------------------
 
 
@@ -307,6 +381,7 @@ async def test_refused_access_ends_the_run_with_every_file_accounted_for() -> No
     assert all(outcome.error is error for outcome in rig.engine.outcomes.values())
     assert len(rig.source.asked) <= 8
     assert rig.tally.files_failed == len(MANY)
+    assert sorted(fact.path for fact in rig.told(FileFailed)) == sorted(MANY)
 
 
 @pytest.mark.parametrize("operation", ["open", "write", "checkpoint", "publish"])
@@ -331,12 +406,18 @@ async def test_a_file_that_is_verified_already_still_gets_its_name_when_the_run_
             await failed.wait()
             return await super().publish(parts)
 
-    rig = Rig({"a": b"a", "b": bytes(400)}, sink=SlowSink())
+    contents = {"a": b"a", "b": bytes(400), "twin": b"a"}
+    items = [fetch("a", b"a"), fetch("b", bytes(400)), copy("twin", b"a", "a")]
+    rig = Rig(contents, items=items, sink=SlowSink())
     rig.source.script("b", Turn(300, AccessError("no access")))
     rig.bus.listen(lambda event: failed.set() if isinstance(event, FileFailed) else None)
     await rig.run()
     assert rig.told(FileVerified)
-    assert rig.statuses() == {"a": "downloaded", "b": "failed"}
+    assert rig.statuses() == {"a": "downloaded", "b": "failed", "twin": "failed"}
+    # Its copy had not begun: one fact about it, and no file that the report denies.
+    assert sorted(fact.path for fact in rig.told(FileFailed)) == ["b", "twin"]
+    assert [fact.path for fact in rig.told(FilePublished)] == ["a"]
+    assert set(rig.sink.files) == {"a"}
 
 
 # -- copies ----------------------------------------------------------------------------------
@@ -374,6 +455,42 @@ async def test_a_copy_from_elsewhere_that_is_not_that_content_is_fetched_instead
     assert rig.sink.files == {"a": b"right"}
     assert rig.statuses() == {"a": "downloaded"}
     assert rig.tally.bytes_copying == 0
+
+
+async def test_files_of_one_content_whose_source_is_wrong_are_fetched_once() -> None:
+    contents = dict.fromkeys("abc", b"right")
+    items = [copy(path, b"right", "/cache/blob") for path in contents]
+    rig = Rig(contents, items=items, sink=MemorySink(elsewhere={"/cache/blob": b"other"}))
+    await rig.run()
+    assert rig.sink.files == contents
+    assert len(rig.source.asked) == len(rig.sink.parts) == 1
+    assert sorted(rig.statuses().values()) == ["downloaded", "reused", "reused"]
+
+
+async def test_files_of_one_content_that_cannot_be_fetched_either_fail_together() -> None:
+    contents = dict.fromkeys("abc", b"right")
+    items = [copy(path, b"right", "/cache/blob") for path in contents]
+    rig = Rig(contents, items=items, sink=MemorySink(elsewhere={"/cache/blob": b"other"}))
+    for path in contents:
+        rig.source.script(path, then=refused(NotFoundError("gone")))
+    await rig.run()
+    assert rig.statuses() == dict.fromkeys("abc", "failed")
+    assert len(rig.source.asked) == 1
+
+
+async def test_a_copy_whose_second_source_is_wrong_too_is_fetched_itself() -> None:
+    class Mistaken(MemorySink):
+        async def step(self, operation: str, path: str) -> None:
+            await super().step(operation, path)
+            if operation == "copy":
+                raise IntegrityError("something else is there")
+
+    contents = dict.fromkeys("ab", b"right")
+    items = [copy(path, b"right", "/cache/blob") for path in contents]
+    rig = Rig(contents, items=items, sink=Mistaken())
+    await rig.run()
+    assert rig.sink.files == contents
+    assert rig.statuses() == dict.fromkeys("ab", "downloaded")
 
 
 async def test_copies_of_a_file_that_failed_fail_with_it() -> None:

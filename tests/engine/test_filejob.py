@@ -46,7 +46,7 @@ async def test_the_follower_hashes_in_strides_behind_the_frontier() -> None:
     job = await opened(content)
     wrong: list[str] = []
     async with anyio.create_task_group() as group:
-        group.start_soon(job.verify, wrong.append)
+        group.start_soon(job.verify, lambda message, forgotten: wrong.append(message))
         await write(job, 0, bytes(MIB))
         await anyio.wait_all_tasks_blocked()
         assert job.part.hashed_bytes == 0  # not worth a hop
@@ -86,7 +86,7 @@ async def together(job: FileJob, wrong: list[str], fill: object) -> None:
 
     async def verify() -> None:
         try:
-            await job.verify(wrong.append)
+            await job.verify(lambda message, forgotten: wrong.append(message))
         except IntegrityError as error:
             errors.append(error)
 
@@ -101,7 +101,7 @@ async def test_putting_away_saves_what_was_written_and_lets_the_follower_go() ->
     job = await opened(sink=sink)
     await write(job, 0, b"hello")
     async with anyio.create_task_group() as group:
-        group.start_soon(job.verify, lambda message: None)
+        group.start_soon(job.verify, lambda message, forgotten: None)
         await anyio.wait_all_tasks_blocked()
         await job.put_away(keep=True)
     assert sink.store.kept(job.file).covered == 5
@@ -122,7 +122,7 @@ async def test_a_part_is_not_closed_under_a_follower_that_reads() -> None:
     sink.step = slow  # type: ignore[method-assign]
     await write(job, 0, HELLO)
     async with anyio.create_task_group() as group:
-        group.start_soon(job.verify, lambda message: None)
+        group.start_soon(job.verify, lambda message, forgotten: None)
         await anyio.wait_all_tasks_blocked()
         group.start_soon(lambda: job.put_away(keep=True))
         await anyio.wait_all_tasks_blocked()
@@ -186,7 +186,11 @@ async def test_starting_over_waits_until_no_request_writes_any_more() -> None:
     flow = line().begin(anyio.CancelScope(), silence_seconds=1)
     job.enter(flow)
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: job.start_over(whole=True))
+
+        async def start_over() -> None:
+            assert await job.start_over(whole=True) == 5  # of an earlier run
+
+        group.start_soon(start_over)
         await anyio.wait_all_tasks_blocked()
         assert flow.scope.cancel_called
         assert job.ledger.covered == 5
@@ -200,8 +204,24 @@ async def test_starting_over_waits_until_no_request_writes_any_more() -> None:
 async def test_starting_over_after_the_end_does_nothing() -> None:
     job = await opened()
     await job.put_away(keep=True)
-    await job.start_over(fresh=True)
+    assert await job.start_over(fresh=True) == 0
     assert not job.is_open
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_a_part_without_time_to_save_is_closed_as_it_is(keep: bool) -> None:
+    sink = MemorySink()
+    job = await opened(sink=sink)
+    await write(job, 0, b"hello")
+    await job.save()
+    await write(job, 5, b" wo")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await job.put_away(keep=keep)
+    await job.close()
+    await job.close()
+    assert only_part(sink).closed
+    assert sink.store.kept(job.file).covered == (5 if keep else 0)
 
 
 async def test_a_view_says_how_far_a_file_is() -> None:

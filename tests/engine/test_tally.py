@@ -8,15 +8,21 @@ from hfdl_async.core.progress import ActiveFile
 from hfdl_async.engine.tally import Tally
 
 
-def test_silence_is_the_time_since_the_last_byte() -> None:
+def test_silence_is_the_time_of_failures_without_a_byte() -> None:
     tally = Tally(100.0)
-    assert tally.silent_seconds(107.0) == 7.0
-    tally.received(1, 107.0)
+    assert tally.silent_seconds(107.0) == 0.0  # nothing was asked for
+    tally.failed(107.0)
+    tally.failed(109.0)
     assert tally.silent_seconds(110.0) == 3.0
+    tally.received(1, 110.0)
+    assert tally.silent_seconds(200.0) == 0.0
+    tally.failed(200.0)
+    assert tally.silent_seconds(201.0) == 1.0
 
 
 def test_waits_that_many_workers_were_asked_for_are_excused_once() -> None:
     tally = Tally(0.0)
+    tally.failed(0.0)
     for _ in range(100):
         tally.excuse(10.0, 70.0)
     assert tally.silent_seconds(100.0) == 40.0
@@ -26,6 +32,7 @@ def test_a_byte_in_the_middle_of_a_wait_does_not_bring_the_rest_of_the_wait_back
     tally = Tally(0.0)
     tally.excuse(10.0, 70.0)
     tally.received(1, 20.0)
+    tally.failed(20.0)
     assert tally.silent_seconds(70.0) == 0.0
     assert tally.silent_seconds(75.0) == 5.0
 
@@ -36,6 +43,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 30)), max_size=8)
 @given(SPANS)
 def test_excused_time_is_the_union_of_what_was_excused(spans: list[tuple[int, int]]) -> None:
     tally = Tally(0.0)
+    tally.failed(0.0)
     spans = sorted(spans)
     for start, length in spans:
         tally.excuse(start, start + length)

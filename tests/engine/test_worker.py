@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import anyio
 import pytest
 
 from hfdl_async.core.controller import Decision, FixedController, Sample
 from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
-from hfdl_async.core.model import KIB, MIB, ByteRange
+from hfdl_async.core.model import KIB, MIB, ByteRange, Chunk, RemoteFile
 from hfdl_async.core.retry import MAX_STATED_WAIT_SECONDS, Policy
 from hfdl_async.engine.worker import BUFFERED_BYTES, WRITE_BATCH_BYTES, batch_bytes
 from hfdl_async.errors import (
@@ -257,6 +261,43 @@ async def test_a_connection_is_not_blamed_while_the_disk_is_slow() -> None:
     await rig.run()
     assert rig.told(ConnectionReplaced) == []
     assert len(rig.source.asked) == 1
+
+
+async def test_only_who_leaves_early_has_no_patience_with_the_disk() -> None:
+    rig = hello(broken(3))
+    step, in_a_hurry = rig.sink.step, []
+
+    async def noting(operation: str, path: str) -> None:
+        if operation == "write":
+            in_a_hurry.append(anyio.current_effective_deadline() < math.inf)
+        await step(operation, path)
+
+    rig.sink.step = noting  # type: ignore[method-assign]
+    await rig.run()
+    assert rig.sink.files == {"f": HELLO}
+    assert in_a_hurry == [True, False]
+
+
+async def test_time_without_a_request_is_no_silence() -> None:
+    first, second = b"hello", b"world"
+    rig = Rig({"a": first, "b": second}, policy=Policy(give_up_after_seconds=60))
+    rig.source.script("b", broken(0))
+    asked = rig.source.open
+
+    @asynccontextmanager
+    async def late(
+        file: RemoteFile, span: ByteRange, *, whole: bool = False, fresh: bool = False
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        if file.path == "b" and len(rig.source.spans("b")) == 0:
+            while rig.sink.files.get("a") is None:
+                await rig.clock.sleep(1.0)
+            await rig.clock.sleep(1000.0)
+        async with asked(file, span, whole=whole, fresh=fresh) as chunks:
+            yield chunks
+
+    rig.source.open = late  # type: ignore[method-assign]
+    await rig.run()
+    assert rig.statuses() == {"a": "downloaded", "b": "downloaded"}
 
 
 async def test_a_connection_that_is_lost_after_the_last_byte_costs_nothing() -> None:
