@@ -6,8 +6,9 @@ import gc
 import sys
 
 from hfdl_async import __version__
+from hfdl_async.errors import StorageError
 from hfdl_async.ui.interrupts import Interrupts
-from hfdl_async.ui.out import accept_any_text, finish, plug_closed_streams, result
+from hfdl_async.ui.out import accept_any_text, finish, plug_closed_streams, result, say
 
 
 def main() -> None:
@@ -21,14 +22,22 @@ def main() -> None:
     plug_closed_streams()
     accept_any_text()
     if arguments in (["--version"], ["-v"]):
-        result(f"hfdl {__version__}")
-        code = 0
+        code = _show_version()
     else:
         from hfdl_async.ui.cli import main as run_command
 
         code = run_command(arguments, interrupts)
     finish()
     sys.exit(code)
+
+
+def _show_version() -> int:
+    try:
+        result(f"hfdl {__version__}")
+    except StorageError as error:
+        say(f"error: {error.message}\nhint: {error.hint}")
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

@@ -65,15 +65,15 @@ _PLAIN_SPINNER = "|/-\\"
 SPINNER_STEPS_PER_SECOND = 10
 
 
-def line(told: Line, look: Look) -> Text:
-    """Return one fact as a line that fits the width."""
+def line(told: Line, look: Look, *, whole: bool = False) -> Text:
+    """Return one fact as a line that fits the width, or the *whole* of it for the terminal to wrap."""
     mark = _MARKS[told.tone]
     sign = mark.sign if look.unicode else mark.plain_sign
     text = Text(no_wrap=True, overflow="crop")
     text.append(f"{sign} ", style=mark.style)
     style = mark.style if told.tone in ("failed", "plan") else ""
-    shown = cut(plain_signs(told.text, look), look.width - 2, dots=look.dots)
-    text.append(shown, style=style)
+    shown = plain_signs(told.text, look)
+    text.append(shown if whole else cut(shown, look.width - 2, dots=look.dots), style=style)
     return text
 
 
@@ -115,7 +115,7 @@ def _title(title: str, snapshot: Snapshot, look: Look) -> Text:
 
 
 def _total(snapshot: Snapshot, look: Look) -> Text:
-    """Return the total bar; on narrow terminals the least important columns go first."""
+    """Return the total; narrow terminals lose connections, the bar, bytes, ETA, rate, in turn."""
     done, total = snapshot.bytes_done, snapshot.bytes_total
     # Fixed widths: a bar that jumps with every digit is no pleasure.
     columns = [
@@ -126,12 +126,14 @@ def _total(snapshot: Snapshot, look: Look) -> Text:
         (_connections(snapshot), "dim"),
     ]
     columns = [column for column in columns if column[0].strip() or snapshot.phase != "checking"]
-    while len(columns) > 1 and look.width - _width(columns) < BAR_LEAST:
+    if look.width - _width(columns) < BAR_LEAST and len(columns) == len(_TOTAL_COLUMNS):
         columns.pop()
     bar_cells = min(BAR_MOST, look.width - _width(columns))
     text = _row()
     if bar_cells >= BAR_LEAST:
         text.append(_bar(bar_cells, done, done, total, look))
+    while len(columns) > 1 and _width(columns) - len(GAP) > look.width:
+        del columns[1]
     for shown, style in columns:
         text.append(GAP if text.plain else "")
         text.append(shown, style=style)

@@ -22,12 +22,12 @@ from hfdl_async.core.events import (
     SegmentRetried,
 )
 from hfdl_async.core.model import MIB
-from hfdl_async.display.text import clean, count, duration, shorten, size
+from hfdl_async.display.text import clean, count, duration, short_digests, shorten, size
 
 Tone = Literal["plan", "good", "resumed", "trouble", "waiting", "failed"]
 
 BIG_FILE_BYTES = 32 * MIB  # a finished file of this size earns a line; smaller ones are counted
-FAILURES_SHOWN = 20  # the summary has the rest
+FAILURES_SHOWN = 5  # of one kind; the others are counted
 CALM_SECONDS = 5.0  # lines of one kind within this time are counted instead of shown
 REASON_LIMIT = 160
 NAME_CELLS = 60
@@ -50,7 +50,7 @@ class Narrator:
     def __init__(self) -> None:
         self._last_told: dict[str, float] = {}
         self._held: dict[str, int] = {}
-        self._failures = 0
+        self._failures: dict[str, int] = {}
 
     def tell(self, facts: Iterable[Event]) -> list[Line]:
         """Return the lines for *facts*, in their order."""
@@ -64,6 +64,11 @@ class Narrator:
             if number
         ]
         self._held.clear()
+        for kind, number in self._failures.items():
+            if number > FAILURES_SHOWN:
+                more = count(number - FAILURES_SHOWN, "more file")
+                lines.append(Line("failed", f"... and {more} failed ({clean(kind)})"))
+        self._failures.clear()
         return lines
 
     def _lines(self, fact: Event) -> Iterator[Line]:
@@ -91,8 +96,8 @@ class Narrator:
                 if fact.size_bytes >= BIG_FILE_BYTES:
                     yield Line("good", f"{_name(fact.path)}  {size(fact.size_bytes)}, verified")
             case FileFailed():
-                self._failures += 1
-                if self._failures <= FAILURES_SHOWN:
+                number = self._failures[fact.kind] = self._failures.get(fact.kind, 0) + 1
+                if number <= FAILURES_SHOWN:
                     yield Line("failed", _failure(fact))
             case FileStarted() | FileVerified() | ConcurrencyChanged() | Progress() | Finished():
                 pass  # the bars, the counts and the summary show these
@@ -124,14 +129,16 @@ def _plan(fact: PlanMade) -> Line:
 
 
 def _resumed(fact: FileResumed) -> Line:
-    text = f"{_name(fact.path)}: {size(fact.resumed_bytes)} here already, proven"
+    parts = []
+    if fact.resumed_bytes:
+        parts.append(f"{size(fact.resumed_bytes)} here already, proven")
     if fact.rejected_bytes:
-        text += f", {size(fact.rejected_bytes)} wrong"
-    return Line("resumed", text)
+        parts.append(f"{size(fact.rejected_bytes)} damaged, fetching it again")
+    return Line("resumed", f"{_name(fact.path)}: {'; '.join(parts)}")
 
 
 def _failure(fact: FileFailed) -> str:
-    message = clean(fact.message)
+    message = short_digests(clean(fact.message))
     if message.startswith(clean(fact.path)):
         return message
     return f"{_name(fact.path)}: {message}"

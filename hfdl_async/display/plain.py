@@ -76,9 +76,8 @@ def _words(note: str) -> str:
 def progress_line(title: str, snapshot: Snapshot) -> str:
     """Return how far a run is, in one line of plain text."""
     if not snapshot.bytes_total:
-        doing = {"listing": "listed", "checking": "checked"}.get(snapshot.phase, "")
-        seen = f"{doing} {count(snapshot.listed_files, 'file')}" if doing else snapshot.phase
-        return _about(title, ", ".join(part for part in (seen, clean(snapshot.note)) if part))
+        parts = [_doing(snapshot), clean(snapshot.note)]
+        return _about(title, ", ".join(part for part in parts if part))
     done, total = snapshot.bytes_done, snapshot.bytes_total
     parts = [percent(done, total), size_of(done, total)]
     if snapshot.phase != "checking":  # then nothing comes from the network yet
@@ -93,6 +92,17 @@ def progress_line(title: str, snapshot: Snapshot) -> str:
     if snapshot.note:
         parts.append(clean(snapshot.note))
     return _about(title, ", ".join(parts))
+
+
+def _doing(snapshot: Snapshot) -> str:
+    seen = count(snapshot.listed_files, "file")
+    match snapshot.phase:
+        case "listing":
+            return f"listed {seen}" if snapshot.listed_files else "asking the Hub"
+        case "checking":
+            return f"checked {seen}" if snapshot.listed_files else "checking what is here"
+        case _:
+            return snapshot.phase
 
 
 def _about(title: str, text: str) -> str:

@@ -25,7 +25,8 @@ def summary(report: Report) -> list[Line]:
         tone = "failed"
         first = f"{repo}: {failed:,} of {count(len(report.files), 'file')} failed, {took}"
     elif report.bytes.downloaded == 0 and all(f.status == "reused" for f in report.files):
-        first = f"{repo}: all {count(good, 'file')} here already, {size(report.bytes.selected)}"
+        every = "" if good == 1 else "all "
+        first = f"{repo}: {every}{count(good, 'file')} here already, {size(report.bytes.selected)}"
     else:
         first = f"{repo}: {count(good, 'file')}, {size(report.bytes.selected)} in {took}"
         if report.bytes.downloaded:

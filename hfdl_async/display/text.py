@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ OUTSIDE_TEXT_LIMIT = 500  # characters of a name or message that came from elsew
 # Controls, invisible format characters (bidi overrides among them), lone surrogates, line and
 # paragraph separators: everything that could drive a terminal or hide what a name really is.
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -32,6 +34,11 @@ def _escape(char: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def short_digests(text: str) -> str:
+    """Return *text* with digests and commits cut to the digits that tell two apart."""
+    return _DIGEST.sub(r"\1...", text)
 
 
 def shorten(text: str, width: int, *, dots: str = "…") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -14,11 +15,13 @@ from hfdl_async.display.text import clean
 from hfdl_async.errors import HfdlError, UsageError
 from hfdl_async.ui import out
 from hfdl_async.ui.argv import rewrite
-from hfdl_async.ui.failure import bug_lines, error_lines, traceback_text
-from hfdl_async.ui.flags import Flag, flags_of
+from hfdl_async.ui.failure import bug_lines, error_lines, lost_folder, traceback_text
+from hfdl_async.ui.flags import LATER, Flag, flags_of
 from hfdl_async.ui.help import show_help
 from hfdl_async.ui.interrupts import Interrupts
 from hfdl_async.ui.settings import Settings, settle, wants_details
+
+_LIKENESS = 0.8  # `--dirctory`, `--conections`; not `--proxy` for `--repo-type`
 
 # Some versions of typer come with a click of their own; the class it raises for arguments that do
 # not parse is reachable by this way in all of them.
@@ -44,17 +47,31 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug of ours
         if details:
             out.say(traceback_text(error))
-        out.say("\n".join(bug_lines(error)))
-        return 1
+        lost = lost_folder(error)
+        out.say("\n".join(error_lines(lost) if lost else bug_lines(error)))
+        return lost.exit_code if lost else 1
     return int(code or 0)
 
 
 def _usage(error: Exception) -> UsageError:
     """Translate what typer says about arguments."""
+    option: str | None = getattr(error, "option_name", None)
+    if hasattr(error, "possibilities") and option:
+        context = getattr(error, "ctx", None)
+        return _unknown_option(option, getattr(context, "info_name", None) or "download")
     formatted: Callable[[], str] = getattr(error, "format_message", lambda: str(error))
     message = " ".join(formatted().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     return UsageError(message)
+
+
+def _unknown_option(name: str, command: str) -> UsageError:
+    if name in LATER:
+        return UsageError(f"{name} is not in this version")
+    known = [item for flag in flags_of(command) for item in flag.spellings if len(item) > 2]
+    near = get_close_matches(name, known, n=1, cutoff=_LIKENESS)
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return UsageError(f"no such option: {clean(name)}{meant}")
 
 
 def build_app(interrupts: Interrupts) -> typer.Typer:
@@ -93,7 +110,7 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
     def status(settings: Settings, directory: str) -> int:
         from hfdl_async.ui import runs
 
-        return runs.status(directory, settings)
+        return runs.status(directory or None, settings)
 
     def demo(settings: Settings) -> int:
         from hfdl_async.ui.demo import demo
@@ -105,7 +122,7 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
     )
     add("plan", plan, _argument("repo", "REPO"), _argument("files", "[FILES]...", many=True))
     add("verify", verify, _argument("target", "FOLDER"))
-    add("status", status, _argument("directory", "[DIR]", default="downloads"))
+    add("status", status, _argument("directory", "[DIR]", default=""))
     add("demo", demo)
     return app
 

@@ -24,6 +24,11 @@ COMMANDS: Mapping[Command, str] = {
     "status": "what is complete, in progress, resumable under a folder",
     "demo": "the whole thing on this machine alone, no network needed",
 }
+LATER = (
+    "--bandwidth", "--min-speed-percentage", "--speed-test-duration", "--speed-check-interval",
+    "--measure-time", "--trace-controller", "--cache", "--cache-dir", "--prune", "--proxy",
+    "--ca-bundle", "--events", "--memory",
+)  # fmt: skip
 RESERVED = ("lock", "sync", "export", "import", "cache", "bench", "serve")
 
 _FETCHING = ("download", "plan")
@@ -148,8 +153,8 @@ FLAGS: tuple[Flag, ...] = (
     _switch("--keep", "Where", "keep the temporary folder", commands=("demo",)),
     _switch("--json", "Output", "the report on standard output, nothing else there",
             commands=("download", "plan", "verify", "status")),
-    _switch(("--quiet", "-q"), "Output", "only the final path on standard output",
-            commands=_ONLINE),
+    _switch(("--quiet", "-q"), "Output", "only the final path (or table) on standard output",
+            commands=(*_ONLINE, "demo")),
     _switch("--verbose", "Output", "debug log on standard error", commands=_EVERY),
     _switch("--no-progress", "Output", "no progress display", commands=("download", "plan",
             "verify", "demo")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from hfdl_async.ui import out
 from hfdl_async.ui.flags import COMMANDS, Flag, Panel, flags_of
 
 _USAGE = {
@@ -54,6 +55,7 @@ def show_help(command: str, *, everything: bool) -> None:
 
     console = make_screen()
     console.width = min(console.width, _WIDTH_MOST)
+    console.begin_capture()  # `out` knows what to do where it cannot be written
     console.print(Text.assemble(("Usage: ", "bold"), _USAGE[command]))
     console.print(Text(f"\n{_ABOUT[command]}\n"))
     if command == "download":
@@ -69,6 +71,7 @@ def show_help(command: str, *, everything: bool) -> None:
         for names, text in rows:
             table.add_row(names, text)
         console.print(Frame(table, title=title, title_align="left", box=ROUNDED))
+    out.result(console.end_capture().rstrip("\n"))
 
 
 def _commands() -> str:

@@ -9,13 +9,14 @@ state on disk is valid at every moment, leaving early costs only bytes that were
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -34,12 +35,16 @@ def exit_code(signum: int) -> int:
 
 
 class Interrupts:
-    """Remembers the first signal and acts on the second."""
+    """Remembers the first signal and acts on the second.
+
+    `leave` is what to do, and then to say, instead of `message`, when there is no time to end well.
+    """
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.signum: int | None = None
+        self.leave: Callable[[], str] | None = None
         self._arguments = list(arguments)
-        self._at_work = False
+        self._at_work = self._worked = self._told = False
         self._since = 0.0
 
     def install(self) -> None:
@@ -48,19 +53,25 @@ class Interrupts:
             signum = getattr(signal, name, None)
             if signum is not None and signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self._arrived)
+                # The interpreter takes handlers away before it ends; a signal after that would
+                # kill the process and its exit code.
+                atexit.register(signal.signal, signum, signal.SIG_IGN)
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
         """Say that there is something to save as long as the block runs."""
-        self._at_work = True
+        self._at_work = self._worked = True
         try:
             yield
         finally:
             self._at_work = False
 
-    def message(self) -> str:
+    def message(self, *, arrived: bool = True) -> str:
         """Return what to tell a person who stopped a run: how to go on."""
+        self._told = True
         command = again(self._arguments)
+        if not arrived:
+            return f"interrupted before anything arrived\nhint: to start again, run: {command}"
         return f"interrupted: what arrived is saved\nhint: to continue, run: {command}"
 
     def _arrived(self, signum: int, frame: FrameType | None) -> None:
@@ -83,10 +94,13 @@ class Interrupts:
         os._exit(exit_code(signum))
 
     def _say_goodbye(self) -> None:
+        if self._told:
+            return
         with contextlib.suppress(OSError, ValueError):
+            text = self.leave() if self.leave else self.message(arrived=self._worked)
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR + b"\r\n")
-            os.write(2, self.message().encode("utf-8", "backslashreplace") + b"\n")
+            os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def again(arguments: Sequence[str]) -> str:

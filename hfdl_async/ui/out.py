@@ -1,17 +1,24 @@
 """Writing to standard output and standard error, whatever they are and whether they still exist.
 
 A reader that went away (`hfdl ... | head -c1`) costs the run nothing: the files are the result, so
-the exit code stays that of the run and no message is printed about it.
+the exit code stays that of the run and no message is printed about it. A result that its reader
+waits for and that could not be stored (a full disk) is an error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from typing import TextIO
+
+from hfdl_async.errors import StorageError
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", -1)}
 
 
 def plug_closed_streams() -> None:
@@ -43,12 +50,24 @@ def accept_any_text() -> None:
 
 
 def result(text: str) -> None:
-    """Write *text* and a newline to standard output."""
-    _write(sys.stdout, text + "\n")
+    """Write *text* and a newline to standard output.
+
+    Raises:
+        StorageError: where standard output leads to, there is no room for it.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        _not_written(error)
 
 
 def result_path(path: str) -> None:
-    """Write a path to standard output, byte for byte as the system has it."""
+    """Write a path to standard output, byte for byte as the system has it.
+
+    Raises:
+        StorageError: where standard output leads to, there is no room for it.
+    """
     raw = getattr(sys.stdout, "buffer", None)
     if raw is None or os.name == "nt":
         result(path)
@@ -57,8 +76,8 @@ def result_path(path: str) -> None:
         sys.stdout.flush()
         raw.write(os.fsencode(path) + b"\n")
         raw.flush()
-    except (OSError, ValueError):
-        _silence(sys.stdout)
+    except (OSError, ValueError) as error:
+        _not_written(error)
 
 
 def result_json(value: Mapping[str, object]) -> None:
@@ -68,7 +87,11 @@ def result_json(value: Mapping[str, object]) -> None:
 
 def say(text: str) -> None:
     """Write *text* and a newline to standard error."""
-    _write(sys.stderr, text + "\n")
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _silence(sys.stderr)
 
 
 def finish() -> None:
@@ -80,12 +103,25 @@ def finish() -> None:
             _silence(stream)
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _not_written(error: OSError | ValueError) -> None:
+    """Go quiet; raise what is to be said about a result that is lost."""
+    lost = isinstance(error, OSError) and (
+        error.errno in _NO_ROOM or (error.errno == errno.EIO and not _is_device(sys.stdout))
+    )
+    _silence(sys.stdout)
+    if lost:
+        raise StorageError(
+            f"standard output: {error.strerror if isinstance(error, OSError) else error}",
+            hint="the result could not be written; lead it to where there is room, and run again",
+        ) from error
+
+
+def _is_device(stream: TextIO) -> bool:
+    """Return whether *stream* may be a terminal, which answers EIO when it has been closed."""
     try:
-        stream.write(text)
-        stream.flush()
+        return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
-        _silence(stream)
+        return False
 
 
 def _silence(stream: TextIO) -> None:

@@ -38,12 +38,17 @@ def settle(command: str, given: Mapping[str, object], environ: Mapping[str, str]
     """Return the settings: a flag beats the environment, which beats the default.
 
     Raises:
-        UsageError: a value that cannot be, or two destinations at once.
+        UsageError: a value that cannot be, or options that contradict each other.
     """
     typed = {name: value for name, value in given.items() if value not in (None, False, [], ())}
     around = environment_of(command, environ)
     one_destination(typed, around)
     merged = {**around, **typed}
+    if merged.get("repair") and merged.get("offline"):
+        raise UsageError(
+            "--repair and --offline contradict each other: what is bad has to be fetched",
+            hint="leave out --offline to repair, --repair to check without a network",
+        )
     notes = []
     if merged.pop("enhanced", False):
         notes.append("note: --enhanced and its old names have no effect: it is always on")

@@ -478,6 +478,43 @@ async def test_files_of_one_content_that_cannot_be_fetched_either_fail_together(
     assert len(rig.source.asked) == 1
 
 
+async def test_a_copy_that_turns_out_wrong_after_the_fetch_failed_fails_with_it() -> None:
+    failed = anyio.Event()
+
+    class Slow(MemorySink):
+        async def step(self, operation: str, path: str) -> None:
+            await super().step(operation, path)
+            if path == "b":
+                await failed.wait()
+
+    contents = dict.fromkeys("ab", b"right")
+    items = [copy(path, b"right", "/cache/blob") for path in contents]
+    rig = Rig(contents, items=items, sink=Slow(elsewhere={"/cache/blob": b"other"}))
+    rig.source.script("a", then=refused(NotFoundError("gone")))
+    rig.bus.listen(lambda event: failed.set() if isinstance(event, FileFailed) else None)
+    await rig.run()
+    assert rig.error("b") is rig.error("a")
+    assert len(rig.source.asked) == 1
+
+
+async def test_a_copy_that_turns_out_wrong_after_the_run_was_ended_is_not_fetched() -> None:
+    failed = anyio.Event()
+
+    class Slow(MemorySink):
+        async def step(self, operation: str, path: str) -> None:
+            await super().step(operation, path)
+            if operation == "copy":
+                await failed.wait()
+
+    items = [fetch("a", b"aaaa"), copy("b", b"right", "/cache/blob")]
+    rig = Rig({"a": b"aaaa", "b": b"right"}, items=items, sink=Slow())
+    rig.source.script("a", then=refused(AccessError("no access")))
+    rig.bus.listen(lambda event: failed.set() if isinstance(event, FileFailed) else None)
+    await rig.run()
+    assert rig.error("b") is rig.error("a")
+    assert rig.source.spans("b") == []
+
+
 async def test_a_copy_whose_second_source_is_wrong_too_is_fetched_itself() -> None:
     class Mistaken(MemorySink):
         async def step(self, operation: str, path: str) -> None:
