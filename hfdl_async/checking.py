@@ -74,7 +74,9 @@ class Checked:
 async def check(
     path: Path, options: Options, services: Services, tally: Tally, *, offline: bool
 ) -> Checked:
-    """Read every file that *path* has receipts for and compare it with its digest.
+    """Read every file that was asked for in *path* and compare it with its digest.
+
+    What was asked for and never became complete is missing.
 
     Raises:
         NotFoundError: nothing was downloaded there by us.
@@ -82,12 +84,14 @@ async def check(
     """
     folder = LocalDir(path, follow_symlinks="symlinks" in options.allow)
     owner, receipts = await folder.owner(), await folder.receipts()
-    if owner is None or not receipts:
+    unfinished = [file for file in await folder.selected() if file.path not in receipts]
+    if owner is None or not (receipts or unfinished):
         raise NotFoundError(
             f"{path} holds nothing that hfdl has verified",
             hint="name the folder of a finished download, such as downloads/<repo name>",
         )
     files = [RemoteFile(item.path, item.size, item.digest) for item in receipts.values()]
+    files += unfinished
     endpoint = options.endpoint or reference.default_endpoint()
     repo = RepoRef(owner.repo_id, owner.repo_type, owner.revision, endpoint)
     if offline:

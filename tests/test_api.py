@@ -360,6 +360,24 @@ async def test_verify_finds_and_repairs_what_rotted(hub: StartHub, tmp_path: Pat
     assert (await verify(tmp_path, offline=True)).status == "ok"
 
 
+async def test_verify_misses_what_was_asked_for_and_never_came(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    running.faults.add(Fault("data", Status(503), path="*model.safetensors"))
+    with pytest.raises(NetworkError):
+        await download("org/tiny", local_dir=tmp_path, endpoint=running.endpoint, max_retries=0)
+    running.faults.clear()
+    for offline in (True, False):
+        found = await verify(tmp_path, endpoint=running.endpoint, offline=offline)
+        missing = {file.path for file in found.files if file.status == "missing"}
+        assert missing == {"model.safetensors", "copy/model.safetensors"}
+        assert found.exit_code == 6
+    healed = await verify(tmp_path, endpoint=running.endpoint, repair=True)
+    assert healed.exit_code == 0
+    assert contents(tmp_path) == small_files()
+
+
 async def test_verify_says_so_where_nothing_was_downloaded(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="nothing"):
         await verify(tmp_path, offline=True)

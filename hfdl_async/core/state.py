@@ -114,10 +114,14 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class StoredListing:
-    """The files of the commit that a folder was last filled from."""
+    """The files of the commit that a folder was last filled from.
+
+    `selected` has the paths of those that somebody asked for.
+    """
 
     commit: str
     files: tuple[RemoteFile, ...]
+    selected: frozenset[str] = frozenset()
 
 
 def encode_record(record: Record) -> bytes:
@@ -208,7 +212,10 @@ def decode_owner(data: bytes) -> Owner:
 
 def encode_listing(listing: StoredListing) -> bytes:
     """Return *listing* as a document."""
-    rows = [[file.path, file.size_bytes, _digest_out(file.digest)] for file in listing.files]
+    rows = [
+        [file.path, file.size_bytes, _digest_out(file.digest), int(file.path in listing.selected)]
+        for file in listing.files
+    ]
     return seal("listing", {"commit": listing.commit, "files": rows})
 
 
@@ -219,11 +226,13 @@ def decode_listing(data: bytes) -> StoredListing:
         StateRefused: it is not one.
     """
     body = unseal("listing", data, MAX_LISTING_BYTES, ("commit", "files"))
+    rows = rows_of(body["files"], 4)
     files = tuple(
         RemoteFile(path_of(path), integer(size, MAX_FILE_BYTES), _digest_in(digest))
-        for path, size, digest in rows_of(body["files"], 3)
+        for path, size, digest, _ in rows
     )
-    return StoredListing(commit_of(body["commit"]), files)
+    selected = frozenset(path_of(row[0]) for row in rows if integer(row[3], 1))
+    return StoredListing(commit_of(body["commit"]), files, selected)
 
 
 # The receipts are a log: a head line, then lines of ["<crc32>",[...]] that stand for themselves.

@@ -130,6 +130,17 @@ class LocalDir:
 
         return await self._look(read)
 
+    async def selected(self) -> tuple[RemoteFile, ...]:
+        """Return what was asked for here at the last commit, whether it is complete or not."""
+
+        def read(_root: Folder | None, state: Folder | None) -> tuple[RemoteFile, ...]:
+            stored = None if state is None else folder_state.read_listing(self._calls, state)
+            if stored is None:
+                return ()
+            return tuple(file for file in stored.files if file.path in stored.selected)
+
+        return await self._look(read)
+
     async def receipts(self) -> Mapping[str, Receipt]:
         """Return what was verified here, by path."""
         return (await self._load_receipts()).by_path
@@ -276,7 +287,10 @@ class LocalDir:
             StorageError: it cannot be written to.
         """
         sized = {file.path: file for file in files}
-        stored = StoredListing(listing.commit, tuple(_sized(listing.files, sized)))
+        selected = {file.path for file in await self.selected()} | set(sized)
+        stored = StoredListing(
+            listing.commit, tuple(_sized(listing.files, sized)), frozenset(selected)
+        )
         folders = await self._open_folders()
         self._commit = listing.commit
         needed = {part_key(file, listing.commit) for file in (*stored.files, *sized.values())}

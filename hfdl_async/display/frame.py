@@ -66,7 +66,7 @@ SPINNER_STEPS_PER_SECOND = 10
 
 
 def line(told: Line, look: Look, *, whole: bool = False) -> Text:
-    """Return one fact as a line that fits the width, or the *whole* of it for the terminal to wrap."""
+    """Return one fact as a line cut to the width; the *whole* of it where the terminal may wrap."""
     mark = _MARKS[told.tone]
     sign = mark.sign if look.unicode else mark.plain_sign
     text = Text(no_wrap=True, overflow="crop")
@@ -115,7 +115,7 @@ def _title(title: str, snapshot: Snapshot, look: Look) -> Text:
 
 
 def _total(snapshot: Snapshot, look: Look) -> Text:
-    """Return the total; narrow terminals lose connections, the bar, bytes, ETA, rate, in turn."""
+    """Return the total; narrow terminals lose connections, the bar, bytes, rate, ETA in turn."""
     done, total = snapshot.bytes_done, snapshot.bytes_total
     # Fixed widths: a bar that jumps with every digit is no pleasure.
     columns = [
@@ -123,11 +123,11 @@ def _total(snapshot: Snapshot, look: Look) -> Text:
         (size_of(done, total).rjust(len("99.9 of 99.9 GB")), ""),
         (_rate(snapshot).rjust(len("99.9 MB/s")), "cyan"),
         (_left(snapshot).ljust(len("59:59 left")), ""),
-        (_connections(snapshot), "dim"),
     ]
     columns = [column for column in columns if column[0].strip() or snapshot.phase != "checking"]
-    if look.width - _width(columns) < BAR_LEAST and len(columns) == len(_TOTAL_COLUMNS):
-        columns.pop()
+    connections = (_connections(snapshot), "dim")
+    if look.width - _width([*columns, connections]) >= BAR_LEAST:
+        columns.append(connections)
     bar_cells = min(BAR_MOST, look.width - _width(columns))
     text = _row()
     if bar_cells >= BAR_LEAST:

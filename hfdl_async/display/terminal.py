@@ -88,14 +88,15 @@ class TerminalDisplay:
             return
         try:
             live.stop()
-            self._print(told)
+            self._print(told, whole=True)
         except (OSError, ValueError):
             self._gone()
 
-    def _print(self, told: Sequence[Line]) -> None:
+    def _print(self, told: Sequence[Line], *, whole: bool = False) -> None:
         if told:
             look = self._look()
-            self.console.print(Text("\n").join(line(item, look) for item in told), soft_wrap=True)
+            lines = (line(item, look, whole=whole) for item in told)
+            self.console.print(Text("\n").join(lines), soft_wrap=True)
 
     def _show(self, snapshot: Snapshot) -> None:
         if self._live is not None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,26 +14,28 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from hfdl_async import api
-from hfdl_async.core.events import Event, Finished
 from hfdl_async.core.model import MB, Report
 from hfdl_async.core.options import parse_size
-from hfdl_async.core.progress import Snapshot
 from hfdl_async.core.verdict import VerifyReport
-from hfdl_async.display import Display, choose
+from hfdl_async.display import choose
 from hfdl_async.display.screen import make_screen
 from hfdl_async.display.summary import bytes_here
 from hfdl_async.display.text import count, duration, rate, size
-from hfdl_async.errors import HfdlError, UsageError
-from hfdl_async.serving.process import HubProcessError, serve_in_process
+from hfdl_async.errors import HfdlError, StorageError, UsageError
+from hfdl_async.serving.process import HubProcessError, serve_beside
 from hfdl_async.ui import out
 from hfdl_async.ui.interrupts import Interrupts, exit_code
 from hfdl_async.ui.runs import unless_interrupted
 from hfdl_async.ui.settings import Settings
 from hfdl_async.ui.tables import verify_lines
+from hfdl_async.ui.witness import Witness
 
 REPO = "loopback/demo-model"
 SIZE = "600MB"
+TITLE = "every act did what it says"
 SIZE_LEAST_BYTES = 10 * MB
+SIZE_MOST_BYTES = 100_000 * MB
+ROOM = 1.6  # times the size: a repair writes the largest file, up to half of all, beside the old
 RATE_MOST = 150 * MB  # per second: a good line, and slow enough to watch
 WATCHING_SECONDS = 4.0  # small repos are served slower, so that there is a half-way
 LOOK_SECONDS = 0.01
@@ -59,11 +60,12 @@ class Act:
 
 @dataclass(slots=True)
 class Stage:
-    """Where the demo plays: a hub on loopback and a folder."""
+    """Where the demo plays: a folder, and a hub on loopback."""
 
-    endpoint: str
     folder: Path
     progress: bool
+    quiet: bool = False
+    endpoint: str = ""
     acts: list[Act] = field(default_factory=list)
 
     @property
@@ -71,36 +73,14 @@ class Stage:
         """The folder that the repo gets."""
         return self.folder / "demo-model"
 
+    def say(self, text: str) -> None:
+        """Tell what is going on, unless only the table is wanted."""
+        if not self.quiet:
+            out.say(text)
+
     def display(self) -> Witness:
         """Return a fresh display for one act."""
         return Witness(choose(True) if self.progress else None)
-
-
-class Witness:
-    """A display in front of a display; keeps the report of the run that was drawn."""
-
-    def __init__(self, shown: Display | None) -> None:
-        self._shown = shown
-        self.beat_seconds = shown.beat_seconds if shown else 1.0
-        self.report: Report | None = None
-
-    def open(self, title: str) -> None:
-        """Pass it on."""
-        if self._shown is not None:
-            self._shown.open(title)
-
-    def draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
-        """Pass it on."""
-        if self._shown is not None:
-            self._shown.draw(snapshot, facts)
-
-    def close(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
-        """Keep the report and pass it on."""
-        for fact in facts:
-            if isinstance(fact, Finished):
-                self.report = fact.report
-        if self._shown is not None:
-            self._shown.close(snapshot, facts)
 
 
 async def demo(settings: Settings, interrupts: Interrupts) -> int:
@@ -109,45 +89,56 @@ async def demo(settings: Settings, interrupts: Interrupts) -> int:
     seed = str(settings.extra.get("seed", "1"))
     if not seed.isdigit():
         raise UsageError(f"--seed: {seed!r} is not a whole number")
-    keep = bool(settings.extra.get("keep"))
+    check_room(wanted, Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix="hfdl-demo-"))
+    keep = bool(settings.extra.get("keep"))
 
-    async def play() -> bool:
-        with contextlib.ExitStack() as stack:
-            limit = int(min(RATE_MOST, wanted / WATCHING_SECONDS))
-            _say(f"making a repo of {size(wanted)} and serving it at {rate(limit)} ...")
-            arguments = ["--generate", REPO, "--size", str(wanted), "--seed", seed]
-            process = serve_in_process([*arguments, "--rate", str(limit)])
-            served = await anyio.to_thread.run_sync(stack.enter_context, process)
-            _say(f"the hub is at {served.endpoint}, process {served.pid}")
-            stage = Stage(served.endpoint, folder, settings.progress)
-            for number, act in enumerate(ACTS, start=1):
-                _say(f"\nact {number} of {len(ACTS)}: {act.__doc__ or ''}".rstrip("."))
-                stage.acts.append(await act(stage))
-            show_table(stage.acts)
-        return True
+    def leave() -> str:
+        if not keep:
+            _remove(folder)
+        return "stopped; the temporary folder " + (f"is kept: {folder}" if keep else "is gone")
 
+    interrupts.leave = leave
     try:
-        finished = await unless_interrupted(play, interrupts)
+        finished = await unless_interrupted(
+            lambda: play(folder, wanted, seed, settings), interrupts
+        )
     except HubProcessError as error:
         raise DemoError(str(error), hint="its own words are above") from error
     finally:
         if keep:
-            _say(f"kept: {folder}")
+            out.say(f"kept: {folder}")
         else:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_remove, folder)
     if interrupts.signum is not None and not finished:
-        _say("stopped; the temporary folder " + ("is kept" if keep else "is gone"))
+        out.say(leave())
         return exit_code(interrupts.signum)
     return 0
+
+
+async def play(folder: Path, wanted: int, seed: str, settings: Settings) -> bool:
+    """Play all acts in *folder*, with a repo of *wanted* bytes, and print the table."""
+    limit = int(min(RATE_MOST, wanted / WATCHING_SECONDS))
+    told = f"making a repo of {size(wanted)} and serving it at {rate(limit)} ..."
+    stage = Stage(folder, settings.progress, settings.quiet)
+    stage.say(told)
+    arguments = ["--generate", REPO, "--size", str(wanted), "--seed", seed, "--rate", str(limit)]
+    async with serve_beside(arguments) as served:
+        stage.say(f"the hub is at {served.endpoint}, process {served.pid}")
+        stage.endpoint = served.endpoint
+        for number, act in enumerate(ACTS, start=1):
+            stage.say(f"\nact {number} of {len(ACTS)}: {act.__doc__ or ''}".rstrip("."))
+            stage.acts.append(await act(stage))
+    show_table(stage.acts)
+    return True
 
 
 def parse_demo_size(text: str) -> int:
     """Return the bytes of `600MB`; a bare number counts MB.
 
     Raises:
-        UsageError: not a size, or too small to be interrupted half-way.
+        UsageError: not a size, too small to be interrupted half-way, or absurdly large.
     """
     try:
         wanted = parse_size(text, bare_unit=MB)
@@ -155,7 +146,24 @@ def parse_demo_size(text: str) -> int:
         raise UsageError(f"--size: {error}") from error
     if wanted < SIZE_LEAST_BYTES:
         raise UsageError(f"--size: {text} is less than {size(SIZE_LEAST_BYTES)}")
+    if wanted > SIZE_MOST_BYTES:
+        raise UsageError(f"--size: {text} is more than {size(SIZE_MOST_BYTES)}")
     return wanted
+
+
+def check_room(wanted: int, temporary: Path) -> None:
+    """Refuse to fill the disk.
+
+    Raises:
+        StorageError: *temporary* has no room for a repo of *wanted* bytes.
+    """
+    needed = int(wanted * ROOM)
+    free = shutil.disk_usage(temporary).free
+    if needed > free:
+        raise StorageError(
+            f"{temporary}: the demo needs {size(needed)} and {size(free)} are free",
+            hint="pass a smaller --size, or set TMPDIR to a folder with more room",
+        )
 
 
 def _remove(folder: Path) -> None:
@@ -273,7 +281,7 @@ async def _download(stage: Stage) -> Report:
 async def _verify(stage: Stage, display: Witness, *, repair: bool = False) -> VerifyReport:
     async with _downloader(stage) as downloader:
         report = await downloader.verify(stage.target, repair=repair, display=display)
-    _say("\n".join(verify_lines(report)))
+    stage.say("\n".join(verify_lines(report)))
     return report
 
 
@@ -307,25 +315,25 @@ def _expect_true(act: str, what: str, seen: bool) -> None:
 
 
 def show_table(acts: list[Act]) -> None:
-    """Print what every act achieved, on standard output."""
-    console = make_screen()
-    table = Table(title="every act did what it says", title_justify="left", box=SIMPLE_HEAD)
-    for heading in ("act", "result"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("time", "rate", "requests", "fetched", "kept"):
+    """Print what every act achieved, on standard output; no number is ever cut."""
+    # A column apart and no more: all of it fits into 80 columns.
+    table = Table(title=TITLE, title_justify="left", box=SIMPLE_HEAD, show_edge=False,
+                  pad_edge=False, padding=(0, 0))  # fmt: skip
+    table.add_column("act", no_wrap=True)
+    for heading in ("time", "rate", "asked", "fetched", "kept"):
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("result")
     for act in acts:
         table.add_row(
             act.title,
-            act.result,
             duration(act.seconds),
             rate(act.rate_bytes_per_second) if act.rate_bytes_per_second else "-",
             str(act.requests) if act.requests else "-",
             size(act.bytes_downloaded) if act.bytes_downloaded else "-",
             size(act.bytes_kept) if act.bytes_kept else "-",
+            act.result,
         )
-    console.print(table)
-
-
-def _say(text: str) -> None:
-    out.say(text)
+    console = make_screen()
+    with console.capture() as shown:
+        console.print(table)
+    out.result("\n".join(line.rstrip() for line in shown.get().splitlines()))

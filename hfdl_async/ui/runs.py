@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -11,17 +12,20 @@ import anyio
 from hfdl_async import api
 from hfdl_async.core.model import Plan, RepoRef, Report
 from hfdl_async.display import Display, choose
-from hfdl_async.display.summary import summary
+from hfdl_async.display.summary import bytes_here, summary
 from hfdl_async.display.text import clean
-from hfdl_async.errors import HfdlError
+from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.ui import out
 from hfdl_async.ui.failure import error_lines, traceback_text
+from hfdl_async.ui.hints import better_hint
 from hfdl_async.ui.interrupts import Interrupts, exit_code
 from hfdl_async.ui.settings import Settings
 from hfdl_async.ui.tables import plan_lines, status_lines, verify_lines
+from hfdl_async.ui.witness import Witness
 
 LOOK_SECONDS = 0.05  # how often a run looks whether a signal came
 WARNINGS_SHOWN = 20
+STATUS_OF = "downloads"
 MIXED_EXIT_CODE = 10
 
 T = TypeVar("T")
@@ -74,7 +78,7 @@ async def download(
             out.say(line.text)
     _warn(report.warnings if report else (), settings)
     if error is not None:
-        return failed(error, report, repo, settings)
+        return failed(error, report, repo, settings, files)
     assert report is not None, "a run without an error has a report"
     if settings.json:
         out.result_json(report.to_dict())
@@ -102,7 +106,7 @@ async def plan(repo: str, files: Sequence[str], settings: Settings, interrupts: 
                 lambda: downloader.plan(repo, list(files) or None, display=display), interrupts
             )
         except HfdlError as error:
-            return failed(error, error.report, repo, settings)
+            return failed(error, error.report, repo, settings, files)
     if planned is None:
         return _interrupted(None, settings, interrupts, shown=False)
     _warn(planned.warnings, settings)
@@ -129,7 +133,7 @@ def _exit_codes() -> dict[str, int]:
 
 async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int:
     """Re-check a folder and print what is not right."""
-    display = show(settings)
+    display = Witness(show(settings))
     async with api.Downloader(**settings.options) as downloader:  # type: ignore[arg-type]
         try:
             report = await unless_interrupted(
@@ -145,7 +149,8 @@ async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int
             return failed(error, error.report, target, replace(settings, json=False))
     if report is None:
         return _interrupted(None, settings, interrupts, shown=True)
-    _warn(report.warnings, settings)
+    repaired = display.report.warnings if display.report else ()
+    _warn(list(dict.fromkeys((*report.warnings, *repaired))), settings)
     if settings.json:
         out.result_json(report.to_dict())
     else:
@@ -155,8 +160,18 @@ async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int
     return report.exit_code
 
 
-def status(base: str, settings: Settings) -> int:
-    """Print what is complete and what is resumable under *base*."""
+def status(named: str | None, settings: Settings) -> int:
+    """Print what is complete and what is resumable under a folder, which must exist when *named*.
+
+    Raises:
+        NotFoundError: it does not, or is no folder.
+    """
+    base = named or STATUS_OF
+    if named and not os.path.isdir(named):
+        what = "is no folder" if os.path.exists(named) else "does not exist"
+        raise NotFoundError(
+            f"{named} {what}", hint="name the folder of a download, or the one that holds them"
+        )
     found = api.status(base).to_dict()
     if settings.json:
         out.result_json(found)
@@ -170,10 +185,17 @@ def show(settings: Settings) -> Display | None:
     return choose(settings.progress, plain=settings.verbose) if settings.progress else None
 
 
-def failed(error: HfdlError, report: Report | None, repo: str, settings: Settings) -> int:
+def failed(
+    error: HfdlError,
+    report: Report | None,
+    repo: str,
+    settings: Settings,
+    files: Sequence[str] = (),
+) -> int:
     """Say what went wrong; with `--json` print the report, except for a mistake in the options."""
     if settings.verbose:
         out.say(traceback_text(error))
+    error.hint = better_hint(error, report, repo, files)
     out.say("\n".join(error_lines(error, report)))
     if settings.json and error.kind != "usage":
         known = report or Report(RepoRef(repo), "failed", error.exit_code)
@@ -188,7 +210,7 @@ def _interrupted(
     code = exit_code(interrupts.signum)
     if report is not None and not shown and not settings.quiet:
         out.say("\n".join(line.text for line in summary(report)))
-    out.say(interrupts.message())
+    out.say(interrupts.message(arrived=report is not None and bytes_here(report) > 0))
     if settings.json and report is not None:
         ended = replace(report, status="interrupted", exit_code=code)
         out.result_json(ended.to_dict())

@@ -77,7 +77,10 @@ def _folder(folder: Mapping[str, Any]) -> Iterable[str]:
     revision = f"@{clean(str(folder['revision']))}" if folder["revision"] else ""
     commit = f" ({clean(str(folder['commit'])[:10])})" if folder["commit"] else ""
     yield clean(str(folder["path"]))
-    yield f"  {folder['repo_type']} {clean(str(folder['repo_id']))}{revision}{commit}"
+    if folder["repo_id"]:
+        yield f"  {folder['repo_type']} {clean(str(folder['repo_id']))}{revision}{commit}"
+    else:
+        yield "  of an unknown repo: its state does not say"
     complete = folder["complete"]
     yield f"  complete: {count(complete['files'], 'file')}, {size(complete['bytes'])}"
     for part in folder["unfinished"]:
