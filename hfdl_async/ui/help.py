@@ -45,7 +45,16 @@ NAMES_MOST = 30
 
 
 def show_help(command: str, *, everything: bool) -> None:
-    """Print the help of *command* to standard output."""
+    """Print the help of *command* to standard output.
+
+    Raises:
+        StorageError: where standard output leads to, there is no room for it.
+    """
+    with out.results():
+        _print_help(command, everything=everything)
+
+
+def _print_help(command: str, *, everything: bool) -> None:
     from rich.box import ROUNDED
     from rich.panel import Panel as Frame
     from rich.table import Table
@@ -55,7 +64,6 @@ def show_help(command: str, *, everything: bool) -> None:
 
     console = make_screen()
     console.width = min(console.width, _WIDTH_MOST)
-    console.begin_capture()  # `out` knows what to do where it cannot be written
     console.print(Text.assemble(("Usage: ", "bold"), _USAGE[command]))
     console.print(Text(f"\n{_ABOUT[command]}\n"))
     if command == "download":
@@ -71,7 +79,6 @@ def show_help(command: str, *, everything: bool) -> None:
         for names, text in rows:
             table.add_row(names, text)
         console.print(Frame(table, title=title, title_align="left", box=ROUNDED))
-    out.result(console.end_capture().rstrip("\n"))
 
 
 def _commands() -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from hfdl_async.errors import StorageError
@@ -55,11 +55,9 @@ def result(text: str) -> None:
     Raises:
         StorageError: where standard output leads to, there is no room for it.
     """
-    try:
+    with results():
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-    except (OSError, ValueError) as error:
-        _not_written(error)
 
 
 def result_path(path: str) -> None:
@@ -72,12 +70,10 @@ def result_path(path: str) -> None:
     if raw is None or os.name == "nt":
         result(path)
         return
-    try:
+    with results():
         sys.stdout.flush()
         raw.write(os.fsencode(path) + b"\n")
         raw.flush()
-    except (OSError, ValueError) as error:
-        _not_written(error)
 
 
 def result_json(value: Mapping[str, object]) -> None:
@@ -103,17 +99,27 @@ def finish() -> None:
             _silence(stream)
 
 
-def _not_written(error: OSError | ValueError) -> None:
-    """Go quiet; raise what is to be said about a result that is lost."""
-    lost = isinstance(error, OSError) and (
-        error.errno in _NO_ROOM or (error.errno == errno.EIO and not _is_device(sys.stdout))
-    )
-    _silence(sys.stdout)
-    if lost:
-        raise StorageError(
-            f"standard output: {error.strerror if isinstance(error, OSError) else error}",
-            hint="the result could not be written; lead it to where there is room, and run again",
-        ) from error
+@contextlib.contextmanager
+def results() -> Iterator[None]:
+    """Go quiet when writing to standard output fails inside the block.
+
+    Raises:
+        StorageError: where standard output leads to, there is no room for it.
+    """
+    try:
+        yield
+    except ValueError:  # closed
+        _silence(sys.stdout)
+    except OSError as error:
+        lost = error.errno in _NO_ROOM
+        lost = lost or (error.errno == errno.EIO and not _is_device(sys.stdout))
+        _silence(sys.stdout)
+        if lost:
+            raise StorageError(
+                f"standard output: {error.strerror}",
+                hint="the result could not be written; lead it to where there is room, "
+                "and run again",
+            ) from error
 
 
 def _is_device(stream: TextIO) -> bool:

@@ -39,10 +39,19 @@ def test_eighty_columns_show_what_matters() -> None:
     )
 
 
-def test_a_narrow_terminal_keeps_the_percentage_and_the_numbers_of_shards() -> None:
-    _, total, first, *_ = shown(snapshot(), 30)
-    assert total.endswith("61 %")
+@pytest.mark.parametrize("width", [30, 39, 50])
+def test_a_narrow_terminal_keeps_rate_and_time_and_the_numbers_of_shards(width: int) -> None:
+    _, total, first, *_ = shown(snapshot(), width)
+    assert "61 %" in total
+    assert "118 MB/s  53 s left" in total
+    assert "━" not in total
     assert "model-00001" in first
+
+
+def test_a_final_line_is_left_to_the_terminal_to_wrap() -> None:
+    told = Line("good", "x" * 100)
+    assert line(told, Look(40, 24)).plain.endswith("…")
+    assert line(told, Look(40, 24), whole=True).plain.endswith("x" * 100)
 
 
 @pytest.mark.parametrize("height", [2, 5, 8, 24])

@@ -34,12 +34,28 @@ def test_big_files_earn_a_line_and_small_ones_do_not() -> None:
 
 def test_resumed_bytes_and_wrong_ones_are_told_apart() -> None:
     [line] = Narrator().tell([events.FileResumed(0.0, "a.bin", 10**9, 8 * 10**6)])
-    assert line.text == ("a.bin: 1.00 GB here already, proven, 8.00 MB wrong")
+    assert line.text == ("a.bin: 1.00 GB here already, proven; 8.00 MB damaged, fetching it again")
+    [line] = Narrator().tell([events.FileResumed(0.0, "a.bin", 0, 5 * 10**6)])
+    assert line.text == "a.bin: 5.00 MB damaged, fetching it again"
 
 
-def test_endless_failures_are_cut_off() -> None:
-    facts = [events.FileFailed(0.0, f"{n}.bin", "network", "gone") for n in range(1000)]
-    assert len(Narrator().tell(facts)) == FAILURES_SHOWN
+def test_endless_failures_of_a_kind_are_counted() -> None:
+    facts: list[events.Event] = [
+        events.FileFailed(0.0, f"{n}.bin", "storage", "the disk is full") for n in range(1000)
+    ]
+    facts.append(events.FileFailed(0.0, "x.bin", "network", "gone"))
+    narrator = Narrator()
+    lines = narrator.tell(facts)
+    assert len(lines) == FAILURES_SHOWN + 1
+    assert lines[-1].text == "x.bin: gone"
+    [rest] = narrator.rest()
+    assert rest.text == f"... and {1000 - FAILURES_SHOWN} more files failed (storage)"
+
+
+def test_digests_are_cut_to_what_tells_two_apart() -> None:
+    message = f"a.bin: sha256 {'ab' * 32} instead of {'cd' * 32}"
+    [line] = Narrator().tell([events.FileFailed(0.0, "a.bin", "integrity", message)])
+    assert line.text == "a.bin: sha256 abababababab... instead of cdcdcdcdcdcd..."
 
 
 def test_no_fact_carries_a_control_character_into_a_line() -> None:

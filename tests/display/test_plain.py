@@ -68,4 +68,6 @@ def test_a_reader_that_went_away_raises_nothing() -> None:
 
 def test_listing_says_how_many_files_are_known() -> None:
     assert progress_line("m", Snapshot("listing", listed_files=1234)) == "m: listed 1,234 files"
+    assert progress_line("m", Snapshot("listing")) == "m: asking the Hub"
+    assert progress_line("m", Snapshot("checking")) == "m: checking what is here"
     assert progress_line("m", Snapshot("waiting", "for 42")) == "m: waiting, for 42"

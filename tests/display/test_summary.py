@@ -18,7 +18,9 @@ def test_a_good_run_says_files_size_time_and_rate() -> None:
 def test_nothing_to_do_is_said_as_such() -> None:
     here = (FileReport("a.bin", 600_000_000, "reused", None),)
     first, *_ = summary(report(files=here, reused=600_000_000))
-    assert first.text == "org/model: all 1 file here already, 600 MB"
+    assert first.text == "org/model: 1 file here already, 600 MB"
+    first, *_ = summary(report(files=here * 2, reused=600_000_000))
+    assert first.text == "org/model: all 2 files here already, 600 MB"
 
 
 def test_a_failure_counts_the_files() -> None:

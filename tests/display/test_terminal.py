@@ -54,6 +54,12 @@ def test_shows_bars_then_facts_above_and_a_summary_at_the_end() -> None:
     assert text.index("61 %") < text.index("org/model: 1 file, 600 MB in 6.0 s (100 MB/s)")
 
 
+def test_the_summary_is_whole_on_a_narrow_terminal() -> None:
+    screen = Glass()
+    play(terminal(screen, width=40))
+    assert "org/model: 1 file, 600 MB in 6.0 s (100 MB/s)" in screen.getvalue()
+
+
 def test_the_cursor_is_back_at_the_end() -> None:
     screen = Glass()
     play(terminal(screen))

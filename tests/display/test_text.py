@@ -31,6 +31,11 @@ def test_harmful_characters_are_spelled_out_and_others_are_kept(outside: str, sh
     assert text.clean(outside) == shown
 
 
+def test_digests_and_commits_are_cut_and_words_are_not() -> None:
+    assert text.short_digests(f"{'a' * 40} {'b' * 64}") == f"{'a' * 12}... {'b' * 12}..."
+    assert text.short_digests("deadbeef model.bin") == "deadbeef model.bin"
+
+
 def test_text_from_outside_is_cut_at_five_hundred_characters() -> None:
     assert len(text.clean("x" * 10_000)) == text.OUTSIDE_TEXT_LIMIT
 

@@ -5,9 +5,10 @@ import os
 import urllib.request
 from pathlib import Path
 
+import anyio
 import pytest
 
-from hfdl_async.serving.process import HubProcessError, serve_in_process
+from hfdl_async.serving.process import HubProcessError, serve_beside, serve_in_process
 
 
 def fetch(url: str) -> bytes:
@@ -54,3 +55,22 @@ def test_arguments_that_cannot_be_served_are_an_error() -> None:
         serve_in_process(["--flip", "nonsense"]),
     ):
         pass
+
+
+@pytest.mark.anyio
+async def test_beside_a_loop_it_serves_and_leaves_no_process() -> None:
+    async with serve_beside(["--generate", "o/m", "--size", "1MB"]) as served:
+        assert served.repos == ("o/m",)
+        assert is_alive(served.pid)
+    assert not is_alive(served.pid)
+    with pytest.raises(HubProcessError, match="code 2"):
+        async with serve_beside(["--nonsense"]):
+            raise AssertionError("it serves whatever it is told")
+
+
+@pytest.mark.anyio
+async def test_cancelled_while_it_makes_its_repo_it_leaves_at_once() -> None:
+    with anyio.move_on_after(0.5) as scope:
+        async with serve_beside(["--generate", "o/m", "--size", "50GB"]):
+            raise AssertionError("so fast?")
+    assert scope.cancelled_caught

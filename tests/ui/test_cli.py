@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,19 @@ def test_verify_finds_what_is_bad_and_repair_heals_it(run: Run, tmp_path: Path) 
     assert "2 repaired" in output
 
 
+def test_warnings_of_a_repair_are_shown(run: Run, tmp_path: Path) -> None:
+    run("-q", "org/model")
+    folder = tmp_path / "downloads" / "model"
+    weights = max(folder.glob("*.safetensors"), key=lambda path: path.stat().st_size)
+    before = weights.stat()
+    weights.write_bytes(bytes(before.st_size))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    code, _, errors = run("verify", "--repair", str(folder))
+    assert code == 0
+    assert "1 warning" in errors
+    assert f"warning: {weights.name}: " in errors
+
+
 def test_status_says_what_is_here(run: Run, tmp_path: Path) -> None:
     code, output, _ = run("status")
     assert code == 0
@@ -197,16 +211,44 @@ def test_status_says_what_is_here(run: Run, tmp_path: Path) -> None:
         (["org/model", "--include", "*.nothing"], 4),
         (["org/model@nothing"], 4),
         (["verify", "nothing-here"], 4),
+        (["status", "nothing-here"], 4),
+        (["verify", "--repair", "--offline", "x"], 2),
         (["org/model", "--endpoint", "http://127.0.0.1:1", "--max-retries", "0"], 5),
     ],
 )
 def test_failures_are_two_lines_and_a_code(run: Run, arguments: list[str], code: int) -> None:
-    seen, output, errors = run(*arguments, *(["--no-progress"] if code > 2 else []))
+    quiet = code > 2 and arguments[0] != "status"
+    seen, output, errors = run(*arguments, *(["--no-progress"] if quiet else []))
     lines = [line for line in errors.splitlines() if not line.startswith("org/")]
     assert (seen, output) == (code, ""), errors
     assert lines[0].startswith("error: "), errors
     assert len(lines) <= 2, errors
     assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--bandwidth=1MB", "error: --bandwidth is not in this version"),
+        ("--dirctory=x", "error: no such option: --dirctory; did you mean --directory?"),
+        ("--nonsense", "error: no such option: --nonsense"),
+    ],
+)
+def test_unknown_options_get_a_near_suggestion_or_none(run: Run, option: str, said: str) -> None:
+    code, _, errors = run("org/model", option)
+    assert (code, errors.splitlines()[0]) == (2, said)
+
+
+def test_a_deleted_folder_is_no_bug(run: Run, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    for command in (["org/model", "--no-progress"], ["status"]):
+        code, _, errors = run(*command)
+        assert (code, errors) == (
+            7, "error: the current folder no longer exists\nhint: cd to one that exists\n"
+        )  # fmt: skip
 
 
 def test_a_failure_with_json_prints_a_report_but_a_usage_error_does_not(run: Run) -> None:

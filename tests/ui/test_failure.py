@@ -42,6 +42,33 @@ def test_failed_files_are_listed_by_class_and_not_without_end() -> None:
     assert lines[8] == "hint: again"
 
 
+def test_refusals_of_several_kinds_are_a_line_per_file_and_a_hint_per_kind() -> None:
+    unsafe = errors.UnsafeError("/x: 2 refused: a: is yours; b: is yours", hint="--force")
+    broken = errors.IntegrityError(f"/x: 1 refused: c: sha256 {'0' * 64}", hint="--fix-broken")
+    both = errors.DownloadError("/x: all of it", errors=(unsafe, broken))
+    assert error_lines(both) == [
+        "error: /x: refused for different reasons (integrity, unsafe)",
+        "  unsafe: a: is yours",
+        "  unsafe: b: is yours",
+        "  integrity: c: sha256 000000000000...",
+        "hint: --force",
+        "hint: --fix-broken",
+    ]
+    assert error_lines(unsafe) == [
+        "error: /x: 2 refused:", "  a: is yours", "  b: is yours", "hint: --force"
+    ]  # fmt: skip
+
+
+def test_a_failure_that_the_headline_tells_is_not_listed_again() -> None:
+    failed = [
+        FileReport(name, 1, "failed", None, errors.IntegrityError(f"{name}: differs"))
+        for name in ("a.bin", "b.bin")
+    ]
+    report = Report(RepoRef("org/model"), "failed", 6, files=tuple(failed))
+    error = errors.IntegrityError("a.bin: differs (and 1 more files)")
+    assert error_lines(error, report)[1:] == ["  integrity: b.bin: differs"]
+
+
 def test_a_bug_says_that_it_is_one() -> None:
     error, hint = bug_lines(KeyError("x"))
     assert error == "error: KeyError: 'x': this is a bug of hfdl"

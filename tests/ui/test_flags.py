@@ -4,14 +4,7 @@ import pytest
 
 from hfdl_async.core.options import ALLOWABLE, ENVIRONMENT_PREFIX, option_names
 from hfdl_async.errors import UsageError
-from hfdl_async.ui.flags import FLAGS, environment_of, flags_of, takes_value
-
-# Options that the contract has and a later release brings: they must not pretend to exist.
-LATER = (
-    "--bandwidth", "--min-speed-percentage", "--speed-test-duration", "--speed-check-interval",
-    "--measure-time", "--trace-controller", "--cache", "--cache-dir", "--prune", "--proxy",
-    "--ca-bundle", "--events", "--memory",
-)  # fmt: skip
+from hfdl_async.ui.flags import FLAGS, LATER, environment_of, flags_of, takes_value
 
 
 def test_every_option_of_the_api_is_an_option_of_download() -> None:

@@ -48,7 +48,7 @@ def test_a_signal_while_starting_ends_at_once_and_says_how_to_go_on(
     process.send_signal(number)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == code
-    assert "hint: to continue, run: hfdl org/name" in errors
+    assert "interrupted before anything arrived\nhint: to start again, run: hfdl org/name" in errors
     assert "Traceback" not in errors
 
 
@@ -59,6 +59,33 @@ def test_the_first_signal_at_work_leaves_the_run_time_to_save() -> None:
     assert output == f"saved {int(signal.SIGTERM)}\n"
     assert errors == ""
     assert process.returncode == 0
+
+
+def test_a_signal_at_the_very_end_does_not_change_the_code() -> None:
+    code = AT_WORK.format(forever=False) + (
+        "import os\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, pid=os.getpid()):\n"
+        "        kill(pid, 2)\n"  # the interpreter has taken its handlers away
+        "late = Late()\n"
+        "raise SystemExit(130)\n"
+    )
+    process = start(code)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode == 130
+
+
+def test_a_run_with_more_to_do_is_left_in_its_own_way() -> None:
+    code = AT_WORK.format(forever=True).replace(
+        "interrupts.install()", "interrupts.install(); interrupts.leave = lambda: 'all gone'"
+    )
+    process = start(code)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=2)
+    assert (process.returncode, errors) == (130, "all gone\n")
 
 
 def test_the_second_signal_ends_at_once_with_the_code_of_the_first() -> None:

@@ -67,3 +67,16 @@ def test_closed_streams_are_no_reason_to_fail(closing: str) -> None:
     )
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
+@pytest.mark.parametrize("what", ["--version", "--help", "status"])
+def test_a_result_that_finds_no_room_is_an_error(what: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hfdl_async", what],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    error, hint = done.stderr.splitlines()
+    assert (done.returncode, error) == (7, "error: standard output: No space left on device")
+    assert hint.startswith("hint: ")

@@ -28,6 +28,11 @@ def test_two_destinations_at_once_are_refused(
         settle("download", given, environ)
 
 
+def test_repairing_without_a_network_is_refused() -> None:
+    with pytest.raises(UsageError, match="--repair and --offline"):
+        settle("verify", {"repair": True, "offline": True}, {})
+
+
 def test_a_typed_destination_replaces_the_one_of_the_environment() -> None:
     settings = settle("download", {"local_dir": "b"}, {"HFDL_DIRECTORY": "a"})
     assert settings.options == {"local_dir": "b"}

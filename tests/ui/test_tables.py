@@ -97,4 +97,6 @@ def test_status_shows_complete_resumable_and_in_progress() -> None:
         "  resumable: a\\x1b[2J\\nb: 25 %, 0.25 of 1.00 kB",
         "  in progress: process 42 on here, since 2026-01-01T00:00:00Z",
     ]
+    unknown = {**folder, "repo_id": None, "revision": None, "commit": None}
+    assert "unknown repo" in status_lines({"folders": [unknown]}, "downloads")[1]
     assert status_lines({"folders": []}, "downloads") == ["nothing of hfdl's under downloads"]
