@@ -186,7 +186,7 @@ def _problem(file: RemoteFile, finding: Finding, options: Options) -> Problem | 
         case Found.CHANGED if not (options.force or options.fix_broken):
             return Problem(file.path, "unsafe", "somebody changed this file since it was fetched")
         case Found.ROTTEN if options.verify and not (options.force or options.fix_broken):
-            text = "the content on disk has rotted; --fix-broken replaces it"
+            text = "the content on disk has rotted, --fix-broken replaces it"
             return Problem(file.path, "integrity", text)
         case _:
             return None

@@ -64,8 +64,14 @@ class Ended:
 
     @property
     def errors(self) -> list[str]:
-        """Return the lines `error: …` and `hint: …`."""
-        return [line for line in self.err.splitlines() if line.startswith(("error: ", "hint: "))]
+        """Return `error: …`, with the files listed below it, and `hint: …`."""
+        found: list[str] = []
+        for line in self.err.splitlines():
+            if line.startswith(("error: ", "hint: ")):
+                found.append(line)
+            elif found and line.startswith("  "):
+                found[-1] += f"\n{line}"
+        return found
 
     def check(self, code: int = 0) -> Ended:
         """Insist on an exit code, and on no traceback; return itself."""

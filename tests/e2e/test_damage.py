@@ -54,7 +54,7 @@ def test_a_byte_wrong_every_time_gives_exit_6_and_no_file(
     assert ended.report["status"] == "partial"
     failed = [file for file in ended.report["files"] if file["status"] == "failed"]
     assert [(file["path"], file["error"]["class"]) for file in failed] == [(WEIGHTS, "integrity")]
-    assert files_of(repo)[WEIGHTS].digest.hex in ended.errors[0]  # what was expected
+    assert files_of(repo)[WEIGHTS].digest.hex[:12] in ended.errors[0]  # what was expected
     assert len(ended.errors) == 2
     # One round of repair, not more: P18.
     assert payload(hub) <= size_of(repo) + SIZE
