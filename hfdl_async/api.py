@@ -239,6 +239,8 @@ class Downloader:
             raise RuntimeError("use the Downloader in `async with`")
         if "connections" in options:
             raise UsageError("connections belongs to the Downloader, which shares them out")
+        if not isinstance(repo, str):
+            raise UsageError(f"a repo is named by a string such as 'org/name', not by {repo!r}")
         names = (files,) if isinstance(files, str) else tuple(files or ())
         return Request(repo, names, Options.parse(overlaid(self._values, options)))
 

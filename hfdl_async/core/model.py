@@ -12,7 +12,7 @@ from typing import Literal
 from hfdl_async.errors import HfdlError
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
-MB = 10**6
+MB, GB = 10**6, 10**9
 
 RepoType = Literal["model", "dataset", "space"]
 Algorithm = Literal["sha256", "git-sha1"]

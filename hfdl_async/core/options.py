@@ -321,7 +321,7 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "reuse_from": ("reuse_from", lambda value: tuple(map(Path, _texts(value)))),
     "link": ("link", _choice("clone", "hard", "copy")),
     "connections": ("connections", _connections),
-    "chunk_size": ("chunk_size_bytes", _auto_size(1, low=1)),
+    "chunk_size": ("chunk_size_bytes", _auto_size(1, low=KIB)),
     "file_size_threshold": (
         "file_size_threshold_bytes", lambda value: parse_size(value, bare_unit=MB)
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.ledger import Ledger
 from hfdl_async.core.model import (
-    GIB,
+    GB,
     MB,
     MIB,
     Action,
@@ -273,19 +273,19 @@ def check_space(
     needed = to_write + int(to_write * SAFETY_BUFFER)
     if to_write and to_write > free:
         raise StorageError(
-            f"{path}: {gib(to_write)} are to be written and {gib(free)} are free",
+            f"{path}: {amount(to_write)} are to be written and {amount(free)} are free",
             hint="free some space, choose another folder, or select fewer files",
         )
     if not to_write or needed + reserve <= free:
         return None
-    text = f"{path}: {gib(needed + reserve)} should be free (5 % and the reserve included), "
+    text = f"{path}: {amount(needed + reserve)} should be free (5 % and the reserve included), "
     if min_free_space is not None:
         raise StorageError(
-            f"{text}{gib(free)} are", hint="free some space, or lower --min-free-space"
+            f"{text}{amount(free)} are", hint="free some space, or lower --min-free-space"
         )
-    return f"{text}{gib(free)} are"
+    return f"{text}{amount(free)} are"
 
 
-def gib(size: int) -> str:
-    """Return *size* for people."""
-    return f"{size / GIB:.2f} GiB" if size >= GIB // 10 else f"{size / MIB:.1f} MiB"
+def amount(size: int) -> str:
+    """Return *size* for people, in the decimal units of every display."""
+    return f"{size / GB:.2f} GB" if size >= GB // 10 else f"{size / MB:.1f} MB"

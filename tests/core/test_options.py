@@ -107,6 +107,7 @@ BAD: list[tuple[str, object]] = [
     ("connections", "many"),
     ("connections", True),
     ("chunk_size", "0"),
+    ("chunk_size", "1023"),
     ("chunk_size", "1 parsec"),
     ("file_size_threshold", "-5"),
     ("file_size_threshold", "nan"),

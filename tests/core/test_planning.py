@@ -359,7 +359,7 @@ def test_plenty_of_space_needs_no_word() -> None:
 
 
 def test_files_that_do_not_fit_are_refused_before_the_first_byte() -> None:
-    with pytest.raises(StorageError, match=r"2\.00 GiB are to be written and 1\.00 GiB are free"):
+    with pytest.raises(StorageError, match=r"2\.15 GB are to be written and 1\.07 GB are free"):
         space(2 * GIB, GIB)
 
 
