@@ -65,7 +65,8 @@ class Checked:
             for file in self.report.files
         )
         seconds = self.report.duration_seconds + (repair.duration_seconds if repair else 0.0)
-        warnings = [*self.report.warnings]
+        told = repair.warnings if repair else ()
+        warnings = list(dict.fromkeys((*self.report.warnings, *told)))
         if error is not None:
             warnings.append(f"not everything could be repaired: {error.message}")
         return replace(self.report, files=files, duration_seconds=seconds, warnings=tuple(warnings))
