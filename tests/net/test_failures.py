@@ -22,7 +22,8 @@ from hfdl_async.net.failures import quiet, translate
 from hfdl_async.net.urls import Origin
 
 HUB = Origin("https", "hub.example", 443)
-KEY = ConnectionKey("hub.example", 443, True, True, None, None, None, None)
+# How many fields follow the first four depends on the version of aiohttp.
+KEY = ConnectionKey("hub.example", 443, True, True, *[None] * (len(ConnectionKey._fields) - 4))
 SECRET = "Signature=secret"
 
 
