@@ -362,7 +362,7 @@ def test_a_disk_too_small_is_refused_before_the_first_byte(
     hub = serve(model(20 * MIB))
     with small_disk(place / "disk") as disk:
         error, hint = two_lines(shell(hub).run("org/model", "--local-dir", disk / "d").check(7))
-        assert "20.1 MiB" in error
+        assert "21.0 MB" in error
         assert "free" in hint
         assert content_requests(hub) == []
         assert final_files(disk) == {}
