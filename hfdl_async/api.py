@@ -172,7 +172,7 @@ class Downloader:
             asyncio.CancelledError: the caller was cancelled; the state is saved.
         """
         job = self.start(repo, files, display=display, on_event=on_event, **options)
-        return await until_cancelled(job, job.wait)
+        return await until_cancelled(job)
 
     async def plan(
         self,
@@ -229,7 +229,7 @@ class Downloader:
         job = self._launch(checked.repair_request(values), display or self._display, None)
         failure: HfdlError | None = None
         try:
-            await until_cancelled(job, job.wait)
+            await until_cancelled(job)
         except HfdlError as error:
             failure = error
         return checked.after_repair(job.report, failure)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -163,10 +163,10 @@ class Job:
             await self._work.stop()
 
 
-async def until_cancelled(job: Job, wait: Callable[[], Awaitable[Report]]) -> Report:
-    """Return what *wait* returns; if it is cut short, let go of *job* first."""
+async def until_cancelled(job: Job) -> Report:
+    """Wait for *job* and return its report; if that is cut short, let go of it first."""
     try:
-        return await wait()
+        return await job.wait()
     finally:
         await job.cancel()
 

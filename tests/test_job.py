@@ -123,7 +123,7 @@ async def test_a_cut_wait_lets_go_first() -> None:
         group.start_soon(run)
         await anyio.wait_all_tasks_blocked()
         with anyio.move_on_after(0.01):
-            await until_cancelled(job, job.wait)
+            await until_cancelled(job)
         assert work.done.is_set()
 
 
