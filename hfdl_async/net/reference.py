@@ -7,9 +7,8 @@ a user agent that says "unknown".
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 
 from hfdl_async.errors import AccessError, HfdlError
 from hfdl_async.net.endpoints import api_url, default_endpoint, normalise_endpoint, resolve_url
@@ -31,6 +30,7 @@ __all__ = [
 ]
 
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
+_LOGINS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE")  # variables that make one
 
 
 def find_token(token: str | bool | None) -> str | None:
@@ -48,6 +48,8 @@ def find_token(token: str | bool | None) -> str | None:
         return token.strip() or None
     if token is None and _is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return None
+    if token is None and not _may_be_logged_in():
+        return None
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OIDCError
     from huggingface_hub.utils import get_token_to_send  # type: ignore[attr-defined] # lazy export
 
@@ -60,6 +62,23 @@ def find_token(token: str | bool | None) -> str | None:
         raise AccessError("no stored login", hint="run `hf auth login`, or pass --token") from error
     except (OIDCError, http_error, OSError, UnicodeDecodeError) as error:
         raise _login_failed(error) from None  # the library's text may quote an answer with secrets
+
+
+def _may_be_logged_in() -> bool:
+    """Return whether there is anything for the library to look at.
+
+    Its search begins by loading an HTTP client for the exchange of logins, which takes longer than
+    a request; who has no login should not wait for that.
+    """
+    from huggingface_hub import constants
+
+    if any(map(os.environ.get, _LOGINS)) or "IPython" in sys.modules:  # Colab keeps logins, too
+        return True
+    try:
+        os.lstat(constants.HF_TOKEN_PATH)
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)  # the library says what is wrong
+    return True
 
 
 def _login_failed(error: BaseException) -> HfdlError:
@@ -83,13 +102,16 @@ def _login_failed(error: BaseException) -> HfdlError:
 
 def user_agent() -> str:
     """Return how we introduce ourselves: what we are and what we are made of, nothing else."""
+    import aiohttp
+    import huggingface_hub
+
     from hfdl_async import __version__
 
     parts = [
         f"hfdl/{__version__}",
-        f"hf_hub/{version('huggingface_hub')}",
-        f"python/{platform.python_version()}",
-        f"aiohttp/{version('aiohttp')}",
+        f"hf_hub/{huggingface_hub.__version__}",
+        f"python/{'.'.join(map(str, sys.version_info[:3]))}",
+        f"aiohttp/{aiohttp.__version__}",
     ]
     origin = os.environ.get("HF_HUB_USER_AGENT_ORIGIN", "")
     if origin and origin.isascii() and origin.isprintable():

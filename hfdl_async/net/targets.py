@@ -23,6 +23,9 @@ _SINGULAR = {"model": "models", "dataset": "datasets", "space": "spaces"}
 _FILE_ROUTES = {"blob", "resolve", "raw", "blame"}
 _ROUTES = _FILE_ROUTES | {"tree"}
 _SLASHED = re.compile(r"refs/(?:convert/[\w.\-]+|pr/[0-9]+)(?=/|$)")  # revisions with a slash
+# What every grammar of ids has allowed; the library, which knows the rest, is slow to load.
+_PLAIN_ID = re.compile(r"(\w+([-.]\w+)*/)?\w+([-.]\w+)*", re.ASCII)
+_PLAIN_ID_LENGTH = 96
 HINT = "write org/name, datasets/org/name, hf://… or the address of the repo's web page"
 
 
@@ -82,6 +85,8 @@ def parse_target(
 
 def valid_repo_id(text: str) -> bool:
     """Return whether *text* is a repo id by the library's grammar."""
+    if len(text) <= _PLAIN_ID_LENGTH and _PLAIN_ID.fullmatch(text) and not text.endswith(".git"):
+        return True
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined] # lazy export
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from hfdl_async import __version__
 from hfdl_async.display.text import clean
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str], interrupts: Interrupts) -> int:
         out.say("error: name a repo to download\nhint: hfdl org/name; or see hfdl --help")
         return UsageError.exit_code
     try:
-        code = build_app(interrupts)(rewrite(arguments), standalone_mode=False, prog_name="hfdl")
+        command, *rest = rewrite(arguments)
+        code = build_app(command, interrupts)(rest, standalone_mode=False, prog_name=command)
     except _BadArguments as error:
         out.say("\n".join(error_lines(_usage(error))))
         return UsageError.exit_code
@@ -74,12 +76,13 @@ def _unknown_option(name: str, command: str) -> UsageError:
     return UsageError(f"no such option: {clean(name)}{meant}")
 
 
-def build_app(interrupts: Interrupts) -> typer.Typer:
-    """Return the app: one command per row of the table of commands."""
+def build_app(command: str, interrupts: Interrupts) -> typer.Typer:
+    """Return the app of one *command*; building the options of all of them takes its time."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     def add(name: str, run: Callable[..., int], *arguments: inspect.Parameter) -> None:
-        app.command(name, add_help_option=False)(build_command(name, run, *arguments))
+        if name == command:
+            add_command(app, name, run, *arguments)
 
     def loop(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         import asyncio
@@ -127,10 +130,31 @@ def build_app(interrupts: Interrupts) -> typer.Typer:
     return app
 
 
-def build_command(
-    command: str, run: Callable[..., int], *arguments: inspect.Parameter
-) -> Callable[..., int]:
-    """Return *run* with a signature that typer reads the options of *command* from."""
+class _TextCommand(TyperCommand):
+    """A command whose values stay the text that was typed; `core.options` parses it.
+
+    To make a string of a string, typer loads pydantic: a fifth of the time to the first request.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
+        given, rest, _ = self.make_parser(ctx).parse_args(args=args)
+        parameters = self.get_params(ctx)
+        for parameter in parameters:
+            if parameter.is_eager and given.get(parameter.name):
+                parameter.process_value(ctx, True)  # prints something and ends
+        for parameter in parameters:
+            if parameter.required and given[parameter.name] is None:
+                ctx.fail(f"missing argument {parameter.metavar!r}")
+        if rest:
+            ctx.fail(f"got unexpected extra argument(s) ({clean(' '.join(rest))})")
+        ctx.params.update(given)
+        return []
+
+
+def add_command(
+    app: typer.Typer, command: str, run: Callable[..., int], *arguments: inspect.Parameter
+) -> None:
+    """Add *run* to *app*, with a signature that typer reads the options of *command* from."""
     names = [argument.name for argument in arguments]
 
     def call(**values: Any) -> int:  # noqa: ANN401 - typer decides, the table says what
@@ -150,7 +174,7 @@ def build_command(
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {item.name: item.annotation for item in parameters}
     call.__doc__ = command
-    return call
+    app.command(command, cls=_TextCommand, add_help_option=False)(call)
 
 
 def _argument(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,36 @@ def test_a_given_token_is_taken_and_false_means_anonymous(monkeypatch: pytest.Mo
     assert reference.find_token(True) == "hf_stored"
 
 
+def test_nobody_is_anonymous_whom_the_library_would_log_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stored = tmp_path / "token"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(stored))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert reference.find_token(None) is huggingface_hub.get_token() is None
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        with monkeypatch.context() as context:
+            context.setenv(name, "hf_variable")
+            assert reference.find_token(None) == huggingface_hub.get_token() == "hf_variable"
+    stored.write_text("hf_stored\n")
+    assert reference.find_token(None) == huggingface_hub.get_token() == "hf_stored"
+
+
+def test_who_has_no_login_does_not_wait_for_the_library_to_be_loaded(tmp_path: Path) -> None:
+    program = (
+        "import sys; from hfdl_async.net import reference;"
+        "assert reference.find_token(None) is None;"
+        "assert reference.valid_repo_id('org/Some-name_1.5B');"
+        "print([m for m in ('huggingface_hub.errors', 'importlib.metadata') if m in sys.modules])"
+    )
+    environ = {"HF_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, env=environ
+    )
+    assert result.stdout.decode().strip() == "[]"
+
+
 def test_a_login_that_is_required_and_missing_is_an_access_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -56,9 +87,11 @@ def test_a_login_that_cannot_be_read_is_an_access_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path))
-    with pytest.raises(AccessError, match="cannot be read"):
-        reference.find_token(None)
+    (tmp_path / "file").touch()
+    for nowhere in (tmp_path, tmp_path / "file" / "token"):
+        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(nowhere))
+        with pytest.raises(AccessError, match="cannot be read"):
+            reference.find_token(None)
 
 
 def test_the_user_agent_says_what_we_are(monkeypatch: pytest.MonkeyPatch) -> None:

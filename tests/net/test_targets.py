@@ -1,7 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from huggingface_hub.utils import parse_hf_uri  # type: ignore[attr-defined]
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import (  # type: ignore[attr-defined] # lazy exports
+    parse_hf_uri,
+    validate_repo_id,
+)
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from hfdl_async.core.model import RepoRef, RepoType
 from hfdl_async.errors import UsageError
@@ -147,7 +153,21 @@ def test_the_hint_for_a_file_in_the_name_is_the_command_to_use() -> None:
     assert caught.value.hint == "to name a file, write: org/name sub/config.json"
 
 
+@example("org/name.git")
+@example("org/name\n")
+@given(st.text("aZ9é_-./g it", max_size=12) | st.text("a-./", min_size=90, max_size=110))
+def test_repo_ids_are_those_of_the_library(text: str) -> None:
+    try:
+        validate_repo_id(text)
+    except HFValidationError:
+        assert not valid_repo_id(text)
+    else:
+        assert valid_repo_id(text)
+
+
 def test_repo_ids_follow_the_grammar_of_the_library() -> None:
+    assert valid_repo_id("org/model-7B_v1.5")
+    assert not valid_repo_id("org/name.git")
     assert valid_repo_id("org/name")
     assert not valid_repo_id("../../etc")
     assert not valid_repo_id("a/b/c")

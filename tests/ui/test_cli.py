@@ -11,7 +11,7 @@ import typer
 
 from hfdl_async.core.options import Options
 from hfdl_async.serving.process import serve_in_process
-from hfdl_async.ui.cli import build_command, main
+from hfdl_async.ui.cli import add_command, main
 from hfdl_async.ui.interrupts import Interrupts
 from hfdl_async.ui.settings import Settings
 
@@ -52,7 +52,7 @@ def parsed(*arguments: str) -> Settings:
         return 0
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(add_help_option=False)(build_command("download", keep))
+    add_command(app, "download", keep)
     app(list(arguments), standalone_mode=False)
     return seen[0]
 
@@ -204,6 +204,8 @@ def test_status_says_what_is_here(run: Run, tmp_path: Path) -> None:
         (["verfy"], 2),
         (["sync"], 2),
         (["verify"], 2),
+        (["verify", "a", "b"], 2),
+        (["org/model", "-t"], 2),
         ([], 2),
         (["../evil"], 2),
         (["org/nothing"], 4),
@@ -287,7 +289,9 @@ def test_old_switches_are_accepted(run: Run) -> None:
     assert errors.count("no effect") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verify", "--help-all"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["verify", "--help-all"], ["verify", "a", "b", "--help"]]
+)
 def test_help_goes_to_standard_output(run: Run, arguments: list[str]) -> None:
     code, output, errors = run(*arguments)
     assert (code, errors) == (0, "")

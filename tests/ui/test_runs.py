@@ -85,7 +85,7 @@ def test_imports_of_help_and_version_are_few() -> None:
         "from hfdl_async.__main__ import main\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {{'aiohttp', 'anyio', 'huggingface_hub'}} & set(sys.modules)\n"
+        "heavy = {{'aiohttp', 'anyio', 'huggingface_hub', 'pydantic'}} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     for arguments in (["--help"], ["--help-all"], ["--version"], ["-v"], ["verify", "--help"]):
@@ -93,6 +93,31 @@ def test_imports_of_help_and_version_are_few() -> None:
             [sys.executable, "-c", code.format(arguments=arguments)],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
+
+
+@pytest.mark.e2e
+def test_a_quiet_download_imports_nothing_that_it_does_not_need(
+    endpoint: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from hfdl_async.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print(*sorted(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "org/model", "-q", "--local-dir", str(tmp_path / "x")],
+        capture_output=True, text=True, check=True,
+        env=environ(endpoint, HF_HOME=str(tmp_path)),
+    )  # fmt: skip
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "aiohttp" in loaded
+    validation, login = {"pydantic"}, {"huggingface_hub.errors", "httpx2", "importlib.metadata"}
+    screens = {"IPython", "rich.console", "rich.live", "hfdl_async.display.terminal"}
+    others = {"hfdl_async.ui.demo", "hfdl_async.serving"}
+    needless = loaded & (validation | login | screens | others)
+    assert not needless
 
 
 @pytest.mark.e2e
