@@ -41,9 +41,10 @@ from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
 from hfdl_async.net import reference
+from hfdl_async.net.answer import Timeouts
 from hfdl_async.net.hub import Hub
 from hfdl_async.net.source import HubSource
-from hfdl_async.net.transport import Timeouts, Transport
+from hfdl_async.net.transport import Transport
 from hfdl_async.refusing import other_folder_command, raise_problems, shorten
 
 

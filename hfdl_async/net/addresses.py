@@ -90,7 +90,7 @@ class Resolver(AbstractResolver):
         Raises:
             OSError: there is no such name, or no network.
         """
-        if _is_literal(host):
+        if is_literal(host):
             return self._judge(host)
         found = await self._addresses(host, port, socket.AF_UNSPEC)
         return any(self._judge(entry["host"]) for entry in found)
@@ -114,7 +114,8 @@ class Resolver(AbstractResolver):
         self._locks.clear()
 
 
-def _is_literal(host: str) -> bool:
+def is_literal(host: str) -> bool:
+    """Return whether *host* is an address and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -18,9 +18,9 @@ from hfdl_async.errors import (
     ProtocolError,
     RangeIgnoredError,
 )
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.headers import ContentRange, etag_digest, integer, normal_etag
 from hfdl_async.net.refusals import is_html, not_a_hub
-from hfdl_async.net.transport import Answer
 
 INFLATED_BYTES = 256 * KIB  # of one compressed chunk at a time: a bomb fills no memory
 

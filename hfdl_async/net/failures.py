@@ -37,9 +37,12 @@ _HANDSHAKE = (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificat
 _CUT_HANDSHAKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
-def translate(error: BaseException, *, what: str, origin: Origin) -> HfdlError:
+def translate(
+    error: BaseException, *, what: str, origin: Origin, connecting: bool = False
+) -> HfdlError:
     """Return our error for *error*, which broke a request for *what* to *origin*.
 
+    *connecting* tells of an error that does not tell itself that there was no connection yet.
     Raise the result `from quiet(error)`.
     """
     chain = _chain(error)
@@ -51,7 +54,7 @@ def translate(error: BaseException, *, what: str, origin: Origin) -> HfdlError:
             f"{what}: no connection to {site}: too many open files",
             hint="raise the limit (`ulimit -n`), or use fewer connections with -t",
         )
-    if refused := _tls_refusal(chain):
+    if refused := _tls_refusal(chain, connecting=connecting):
         return UnsafeError(
             f"{what}: the secure connection to {site} was refused: {clean_text(refused)}",
             hint="check the clock, the address and whether a proxy re-signs traffic here",
@@ -62,18 +65,19 @@ def translate(error: BaseException, *, what: str, origin: Origin) -> HfdlError:
         return ProtocolError(
             f"{what}: {site} did not answer in HTTP", hint="is it the right address and port?"
         )
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    late = isinstance(error, (asyncio.TimeoutError, TimeoutError))
+    if isinstance(error, aiohttp.ConnectionTimeoutError) or (connecting and late):
         return LostConnectionError(f"{what}: {site} did not accept a connection in time")
-    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+    if late:
         return LostConnectionError(f"{what}: {site} fell silent")
     if isinstance(error, aiohttp.InvalidURL):
         return NetworkError(f"{what}: the address of {site} cannot be used")
-    if isinstance(error, aiohttp.ClientConnectorError):
+    if connecting or isinstance(error, aiohttp.ClientConnectorError):
         return LostConnectionError(f"{what}: cannot connect to {site}: {_reason(chain)}")
-    if isinstance(error, aiohttp.ClientPayloadError):
+    if isinstance(error, (aiohttp.ClientPayloadError, EOFError)):
         return LostConnectionError(f"{what}: {site} ended the answer before its last byte")
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return LostConnectionError(f"{what}: {site} closed the connection without an answer")
+        return unanswered(what, site)
     return LostConnectionError(f"{what}: the connection to {site} broke: {_reason(chain)}")
 
 
@@ -94,14 +98,19 @@ def private_target(what: str, site: str) -> UnsafeError:
     )
 
 
-def _tls_refusal(chain: list[BaseException]) -> str | None:
+def unanswered(what: str, site: str) -> LostConnectionError:
+    """Return the error of a connection that ended before the headers did."""
+    return LostConnectionError(f"{what}: {site} closed the connection without an answer")
+
+
+def _tls_refusal(chain: list[BaseException], *, connecting: bool) -> str | None:
     # aiohttp's own classes derive from these without their attributes: hence the `getattr`.
     for link in chain:
         if isinstance(link, ssl.SSLCertVerificationError):
             said: str | None = getattr(link, "verify_message", None)
             if said:
                 return said
-    if not isinstance(chain[0], _HANDSHAKE):
+    if not (isinstance(chain[0], _HANDSHAKE) or (connecting and _has(chain, ssl.SSLError))):
         return None  # later than the handshake, a broken record is damage on the way like any other
     if _has(chain, _CUT_HANDSHAKE):
         return None

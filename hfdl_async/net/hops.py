@@ -6,9 +6,10 @@ from collections.abc import Collection
 from typing import Literal
 
 from hfdl_async.core.model import ByteRange, RequestCounts
+from hfdl_async.net.answer import Answer, Request, Timeouts
 from hfdl_async.net.redirects import REDIRECTS, Credential, Trail
 from hfdl_async.net.refusals import is_throttle, stated_wait
-from hfdl_async.net.transport import Answer, Request, Timeouts, Transport
+from hfdl_async.net.transport import Transport
 from hfdl_async.net.urls import Origin
 
 Kind = Literal["api", "resolve", "data"]
@@ -42,6 +43,9 @@ class Hops:
     def count_retry(self) -> None:
         """Note that the next request repeats a failed one."""
         self._counts["retried"] += 1
+
+    def _count(self, kind: Kind) -> None:
+        self._counts[kind] += 1
 
     async def send(
         self, trail: Trail, kind: Kind, *, span: ByteRange | None = None, fresh: bool = False
@@ -93,9 +97,11 @@ class Hops:
             timeouts=self._timeouts,
             fresh=fresh,
             guarded=guarded,
+            content=kind == "data",
+            again=lambda: self._count(kind),
         )
         clock = self.transport.clock
-        self._counts[kind] += 1
+        self._count(kind)
         sent_at = clock.monotonic()
         answer = await self.transport.get(request)
         origin = trail.url.origin

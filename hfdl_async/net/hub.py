@@ -29,6 +29,7 @@ from hfdl_async.errors import (
     ProtocolError,
     UnsafeError,
 )
+from hfdl_async.net.answer import Answer, Timeouts
 from hfdl_async.net.endpoints import api_url, quoted, resolve_url
 from hfdl_async.net.headers import clean_text, integer, next_link
 from hfdl_async.net.holds import Clock
@@ -37,7 +38,7 @@ from hfdl_async.net.pages import next_page, parse_commit, parse_page
 from hfdl_async.net.redirects import REDIRECTS, Credential, RefreshToken, Trail
 from hfdl_async.net.refusals import Asked, is_html, not_a_hub, read_refusal
 from hfdl_async.net.targets import valid_repo_id
-from hfdl_async.net.transport import Answer, Timeouts, Transport
+from hfdl_async.net.transport import Transport
 from hfdl_async.net.urls import Url, parse_url
 
 MAX_INFO_BYTES = 128 * MIB  # repeats the name of every file: a million of them fit

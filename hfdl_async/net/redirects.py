@@ -13,8 +13,8 @@ import anyio
 
 from hfdl_async.errors import NetworkError, ProtocolError, UnsafeError, UsageError
 from hfdl_async.net.addresses import is_loopback, is_private
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.failures import private_target
-from hfdl_async.net.transport import Answer
 from hfdl_async.net.urls import Origin, Url, join_url
 
 MAX_HOPS = 5

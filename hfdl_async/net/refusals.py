@@ -22,8 +22,8 @@ from hfdl_async.errors import (
     RateLimitedError,
     ServerError,
 )
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.headers import clean_text, rate_limit_wait, retry_after
-from hfdl_async.net.transport import Answer
 
 MAX_ERROR_BYTES = 64 * 1024
 LOGIN_HINT = "log in with `hf auth login`, or pass --token, if it is private; else check the name"

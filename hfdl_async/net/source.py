@@ -15,6 +15,7 @@ import anyio
 
 from hfdl_async.core.model import ByteRange, RemoteFile, RequestCounts
 from hfdl_async.errors import HfdlError, LinkRefusedError
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.bodies import Coding, Identity, Steady, admit, unsatisfied
 from hfdl_async.net.headers import http_date, signed_lifetime
 from hfdl_async.net.hops import Kind
@@ -22,7 +23,6 @@ from hfdl_async.net.hub import Hub
 from hfdl_async.net.redirects import REDIRECTS, Trail
 from hfdl_async.net.refusals import MAX_ERROR_BYTES, not_a_hub, storage_reason
 from hfdl_async.net.streams import Stream
-from hfdl_async.net.transport import Answer
 from hfdl_async.net.urls import Url
 
 RENEW_EARLY_SECONDS = 60.0  # a signed URL is not used in its last minute…

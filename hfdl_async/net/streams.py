@@ -7,13 +7,14 @@ leaving the block early drops the connection at once.
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from hfdl_async.core.model import ByteRange, Chunk, RemoteFile
 from hfdl_async.errors import ProtocolError
+from hfdl_async.net.answer import Answer, Lent
 from hfdl_async.net.bodies import Inflater
-from hfdl_async.net.transport import Answer
 
 if TYPE_CHECKING:
     from hfdl_async.net.source import HubSource
@@ -67,20 +68,22 @@ class Stream(AbstractAsyncContextManager["Stream"]):
             raise StopAsyncIteration
         assert self._answer is not None, "used outside of its block"
         if self._inflater is None:
-            data: bytes | memoryview = await self._answer.chunk(self._source.chunk_bytes)
+            lent = await self._answer.chunk(self._source.chunk_bytes)
         else:
-            data = await self._inflated(self._answer, self._inflater)
+            lent = Lent(await self._inflated(self._answer, self._inflater))
+        data = lent.data
         if not data:
             raise StopAsyncIteration
         if len(data) > left:
             data = memoryview(data)[:left]
-        chunk = Chunk(self._offset, data, self._release)
+        chunk = Chunk(self._offset, data, partial(self._release, lent))
         self._offset += len(data)
         self._source.leased += 1
         return chunk
 
-    def _release(self) -> None:
+    def _release(self, lent: Lent) -> None:
         self._source.leased -= 1
+        lent.release()
 
     async def _inflated(self, answer: Answer, inflater: Inflater) -> bytes:
         """Return decoded bytes, none at the end.
@@ -90,7 +93,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
         """
         room = self._span.stop - self._offset + 1
         while True:
-            packed = self._packed or await answer.chunk(self._source.chunk_bytes)
+            packed = self._packed or await self._copied(answer)
             if not packed:
                 return b""
             plain, self._packed = inflater.feed(packed, room)
@@ -98,3 +101,10 @@ class Stream(AbstractAsyncContextManager["Stream"]):
                 raise ProtocolError(f"{answer.what}: decodes to more than {self._span.stop} bytes")
             if plain:
                 return plain
+
+    async def _copied(self, answer: Answer) -> bytes:
+        lent = await answer.chunk(self._source.chunk_bytes)
+        try:
+            return bytes(lent.data)
+        finally:
+            lent.release()

@@ -8,7 +8,7 @@ must follow a grammar so narrow that no two parsers can read it differently.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote, urljoin
 
@@ -42,6 +42,11 @@ class Origin:
     def site(self) -> str:
         """Host, and port where it is not the usual one: what messages name."""
         return str(self).partition("://")[2]
+
+    @property
+    def authority(self) -> str:
+        """What the `Host` field says: as `site`, without the dot that ends a full name."""
+        return replace(self, host=self.host.rstrip(".")).site
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,12 @@ from hfdl_async.core.controller import Decision, FixedController, Sample
 from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
 from hfdl_async.core.model import KIB, MIB, ByteRange, Chunk, RemoteFile
 from hfdl_async.core.retry import MAX_STATED_WAIT_SECONDS, Policy
-from hfdl_async.engine.worker import BUFFERED_BYTES, WRITE_BATCH_BYTES, batch_bytes
+from hfdl_async.engine.worker import (
+    BATCH_SECONDS,
+    BUFFERED_BYTES,
+    WRITE_BATCH_BYTES,
+    batch_bytes,
+)
 from hfdl_async.errors import (
     LinkRefusedError,
     NetworkError,
@@ -235,11 +240,20 @@ async def test_memory_in_use_is_bounded_by_connections_and_batches() -> None:
 
 
 async def test_what_arrives_is_written_in_batches() -> None:
-    content = bytes(3 * MIB)
+    content = bytes(3 * WRITE_BATCH_BYTES)
     rig = Rig({"f": content}, source=MemorySource({}, chunk_bytes=256 * KIB))
     await rig.run()
     writes = [line for line in rig.sink.log if line.startswith("write")]
     assert len(writes) == 3
+
+
+async def test_on_a_slow_line_what_came_is_written_before_its_batch_is_full() -> None:
+    clock = ManualClock()
+    source = MemorySource({}, chunk_bytes=16 * KIB, clock=clock, chunk_seconds=BATCH_SECONDS / 4)
+    rig = Rig({"f": bytes(128 * KIB)}, source=source, clock=clock, threshold_bytes=1000)
+    await rig.run()
+    writes = [line for line in rig.sink.log if line.startswith("write")]
+    assert writes == ["write f 0..65536", "write f 65536..131072"]
 
 
 @pytest.mark.parametrize("connections", [1, 8, 16, 64, 256])

@@ -18,9 +18,9 @@ from hfdl_async.errors import (
     ProtocolError,
     RangeIgnoredError,
 )
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.bodies import INFLATED_BYTES, Identity, Inflater, Steady, admit, unsatisfied
 from hfdl_async.net.headers import ContentRange, content_range, integer
-from hfdl_async.net.transport import Answer
 from hfdl_async.net.urls import parse_url
 from tests.net.wire import COMMIT
 

@@ -108,6 +108,44 @@ def test_each_failure_becomes_the_error_that_says_what_to_do(
     assert words in failure.message
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (TimeoutError(), LostConnectionError, "did not accept a connection in time"),
+        (OSError(errno.ECONNREFUSED, "refused"), LostConnectionError, "cannot connect to hub"),
+        (OSError(errno.ENETUNREACH, "unreachable"), LostConnectionError, "no network"),
+        (OSError(errno.EMFILE, "x"), LostConnectionError, "too many open files"),
+        (socket.gaierror(socket.EAI_NONAME, "x"), LostConnectionError, "there is no host"),
+        (PrivateAddressError("x"), UnsafeError, "inside a private network"),
+        (bad_certificate(), UnsafeError, "has expired"),
+        (ssl.SSLError(1, "[SSL: X] wrong version"), UnsafeError, "was refused"),
+        (ssl.SSLEOFError(8, "EOF occurred"), LostConnectionError, "cannot connect"),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), LostConnectionError, "cannot connect"),
+    ],
+)
+def test_what_fails_before_there_is_a_connection_is_told_so(
+    error: BaseException, kind: type[HfdlError], words: str
+) -> None:
+    failure = translate(error, what="x", origin=HUB, connecting=True)
+    assert type(failure) is kind
+    assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (EOFError(), "before its last byte"),
+        (TimeoutError(), "fell silent"),
+        (ssl.SSLError(1, "bad record"), "broke: "),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "broke: reset"),
+    ],
+)
+def test_what_breaks_a_body_is_a_lost_connection(error: BaseException, words: str) -> None:
+    failure = translate(error, what="x", origin=HUB)
+    assert type(failure) is LostConnectionError
+    assert words in failure.message
+
+
 def test_what_is_chained_shows_neither_frames_nor_addresses() -> None:
     def send(headers: dict[str, str], error: BaseException) -> None:
         raise error

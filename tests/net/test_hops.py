@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,12 +10,13 @@ import anyio
 import pytest
 from aiohttp.abc import ResolveResult
 
-from hfdl_async.core.model import RequestCounts
+from hfdl_async.core.model import ByteRange, RequestCounts
 from hfdl_async.errors import HfdlError, NetworkError, UnsafeError
 from hfdl_async.net.addresses import Resolver, is_private
+from hfdl_async.net.answer import Answer, Timeouts
 from hfdl_async.net.hops import Hops
-from hfdl_async.net.redirects import Credential, RefreshToken, Trail
-from hfdl_async.net.transport import Answer, Timeouts, Transport
+from hfdl_async.net.redirects import REDIRECTS, Credential, RefreshToken, Trail
+from hfdl_async.net.transport import Transport
 from hfdl_async.net.urls import parse_url
 from tests.net.wire import TOKEN, ManualClock, RawServer, Seen, raw_server, reply
 
@@ -38,7 +39,7 @@ class World:
     async def __aenter__(self) -> World:
         await self.stack.__aenter__()
         resolver = Resolver(self.clock, lookup=self.lookup, judge=self.judge)
-        transport = Transport(self.clock, resolver=resolver, tls=self.tls)
+        transport = Transport(self.clock, resolver=resolver, tls=self.tls, lane_bytes=1)
         self.transport = await self.stack.enter_async_context(transport)
         return self
 
@@ -80,11 +81,27 @@ async def ask(hops: Hops, url: str) -> Answer:
     return answer
 
 
+async def ask_for_bytes(hops: Hops, url: str) -> Answer:
+    """Ask for a range, as large ones are asked for: over the lane."""
+    trail, span = Trail(parse_url(url), hops.endpoint, what="x"), ByteRange(0, 2)
+    answer = await hops.send(trail, "data", span=span)
+    while answer.status in REDIRECTS:
+        await hops.step(trail, answer)
+        answer = await hops.send(trail, "data", span=span)
+    await answer.body(1000)
+    return answer
+
+
+ROADS = pytest.mark.parametrize("ask", [ask, ask_for_bytes], ids=["sessions", "lane"])
+Ask = Callable[[Hops, str], Awaitable[Answer]]
+
+
 def to(location: str) -> Callable[[Seen], bytes]:
     return lambda one: reply(302, Location=location) if one.target == "/x" else reply(200, b"ok")
 
 
 # Where the endpoint hub.example redirects /x to, and who may see the token then.
+@ROADS
 @pytest.mark.parametrize(
     ("location", "who", "with_token"),
     [
@@ -100,7 +117,7 @@ def to(location: str) -> Callable[[Seen], bytes]:
     ],
 )
 async def test_the_token_is_seen_by_the_endpoint_and_by_nobody_else(
-    location: str, who: str, with_token: bool
+    location: str, who: str, with_token: bool, ask: Ask
 ) -> None:
     async with World() as world:
         servers = {
@@ -156,8 +173,9 @@ def only(*private: str) -> Callable[[str], bool]:
     return lambda address: address in private
 
 
+@ROADS
 @pytest.mark.parametrize("target", ["http://intranet.example/y", "http://10.9.8.7/y"])
-async def test_a_public_hub_cannot_send_us_into_a_private_network(target: str) -> None:
+async def test_a_public_hub_cannot_send_us_into_a_private_network(target: str, ask: Ask) -> None:
     # hub.example counts as public, everything else that leads to 127.0.0.1 as private.
     async with World() as world:
         private = False
@@ -177,9 +195,10 @@ async def test_a_public_hub_cannot_send_us_into_a_private_network(target: str) -
         assert inside.connections == 0
 
 
+@ROADS
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_a_private_hub_may_point_at_private_addresses_and_so_may_one_we_trust(
-    allowed: bool,
+    allowed: bool, ask: Ask
 ) -> None:
     async with World(is_private if not allowed else only()) as world:
         await world.server("hub.example", to("http://intranet.example/y"))
@@ -292,3 +311,25 @@ async def test_a_503_that_names_a_time_holds_as_well_and_one_that_does_not_does_
         assert hops.transport.describe_hold() == ""
         await ask(hops, "http://hub.example/x")
         assert "waiting 5 s" in hops.transport.describe_hold()
+
+
+async def test_a_request_that_the_lane_gives_up_is_counted_twice_as_it_was_sent_twice() -> None:
+    async with World() as world:
+        chunked = reply(200, b"2\r\nok\r\n0\r\n\r\n", Transfer_Encoding="chunked")
+        server = await world.server("hub.example", lambda _: chunked)
+        hops = world.hops("http://hub.example", token=None)
+        await ask_for_bytes(hops, "http://hub.example/x")
+        assert (len(server.seen), hops.requests()) == (2, RequestCounts(data=2))
+        await ask_for_bytes(hops, "http://hub.example/x")
+        assert (len(server.seen), hops.requests()) == (3, RequestCounts(data=3))
+
+
+async def test_a_request_that_meets_a_dead_connection_counts_once() -> None:
+    async with World() as world:
+        server = await world.server(
+            "hub.example", lambda _: b"" if len(server.seen) == 2 else reply(200, b"ok")
+        )
+        hops = world.hops("http://hub.example", token=None)
+        for _ in range(2):
+            await ask_for_bytes(hops, "http://hub.example/x")
+        assert hops.requests() == RequestCounts(data=2)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdl_async.errors import HfdlError, NetworkError, ProtocolError, UnsafeError, UsageError
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.redirects import MAX_HOPS, Credential, Trail
-from hfdl_async.net.transport import Answer
 from hfdl_async.net.urls import Origin, parse_url
 from tests.net.wire import TOKEN
 

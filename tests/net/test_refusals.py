@@ -19,8 +19,8 @@ from hfdl_async.errors import (
     RateLimitedError,
     ServerError,
 )
+from hfdl_async.net.answer import Answer
 from hfdl_async.net.refusals import Asked, refusal, storage_reason
-from hfdl_async.net.transport import Answer
 from hfdl_async.net.urls import parse_url
 
 NOW = 1_800_000_000.0

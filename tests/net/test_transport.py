@@ -10,7 +10,9 @@ import pytest
 
 from hfdl_async.core.model import ByteRange
 from hfdl_async.errors import LostConnectionError, ProtocolError, RateLimitedError, UnsafeError
-from hfdl_async.net.transport import Answer, Request, Timeouts, Transport
+from hfdl_async.net.answer import Answer, Request, Timeouts
+from hfdl_async.net.sessions import SessionAnswer
+from hfdl_async.net.transport import Transport
 from hfdl_async.net.urls import parse_url
 from tests.net.wire import TOKEN, ManualClock, Seen, raw_server, reply
 
@@ -19,13 +21,18 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 SIGNED = "/p/a%7Eb?sig=%2F~'()*+%2B&x=%7E;y"
 
 
-@pytest.fixture
-async def transport() -> AsyncIterator[Transport]:
-    async with Transport(ManualClock()) as transport:
+ROADS = pytest.mark.parametrize("lane_bytes", [None, 1], ids=["sessions", "lane"])
+
+
+@pytest.fixture(params=[None, 1], ids=["sessions", "lane"])
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
+    async with Transport(ManualClock(), lane_bytes=request.param) as transport:
         yield transport
 
 
 def to(origin: str, path: str = "/x", **more: object) -> Request:
+    """Return a request that takes the lane where there is one."""
+    more = {"span": ByteRange(0, 10), "content": True, **more}
     return Request(parse_url(origin + path), "x", **more)  # type: ignore[arg-type]
 
 
@@ -44,10 +51,15 @@ async def test_what_is_sent_is_plain_and_has_no_token_unless_given(transport: Tr
         await text(await transport.get(to(server.origin)))
         request = to(server.origin, token=TOKEN, span=ByteRange(5, 10))
         await text(await transport.get(request))
-    plain, full = server.seen
-    assert plain.headers["accept-encoding"] == "identity"
-    assert plain.headers["user-agent"].startswith("hfdl/")
-    assert not {"authorization", "cookie", "range"} & set(plain.headers)
+        await text(await transport.get(to(server.origin, span=None)))
+    plain, full, whole = server.seen
+    for one in server.seen:
+        assert one.headers["accept-encoding"] == "identity"
+        assert one.headers["accept"] == "*/*"
+        assert one.headers["user-agent"].startswith("hfdl/")
+        assert one.headers["host"] == server.origin.removeprefix("http://")
+    assert not {"authorization", "cookie"} & set(plain.headers)
+    assert not {"authorization", "cookie", "range"} & set(whole.headers)
     assert full.authorization == f"Bearer {TOKEN}"
     assert full.range == "bytes=5-9"
     assert TOKEN not in repr(request)
@@ -160,6 +172,7 @@ async def test_nothing_listens_there(transport: Transport) -> None:
         await transport.get(to(origin))
 
 
+@ROADS
 @pytest.mark.parametrize(
     ("certificate", "trusted", "words"),
     [
@@ -169,7 +182,7 @@ async def test_nothing_listens_there(transport: Transport) -> None:
     ],
 )
 async def test_a_bad_certificate_is_final_and_nothing_was_sent(
-    certificate: str, trusted: bool, words: str
+    certificate: str, trusted: bool, words: str, lane_bytes: int | None
 ) -> None:
     ours = ssl.create_default_context()
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -177,7 +190,7 @@ async def test_a_bad_certificate_is_final_and_nothing_was_sent(
     if trusted:
         ours.load_verify_locations(CERTIFICATES / certificate)
     async with (
-        Transport(ManualClock(), tls=ours) as transport,
+        Transport(ManualClock(), tls=ours, lane_bytes=lane_bytes) as transport,
         raw_server(lambda _: reply(), tls=theirs) as server,
     ):
         with pytest.raises(UnsafeError, match=words) as caught:
@@ -202,12 +215,13 @@ async def test_a_server_without_tls_is_not_asked_again_without_it(transport: Tra
     assert not any(TOKEN.encode() in data for data in received)
 
 
-async def test_a_good_certificate_is_believed() -> None:
+@ROADS
+async def test_a_good_certificate_is_believed(lane_bytes: int | None) -> None:
     ours = ssl.create_default_context(cafile=str(CERTIFICATES / "loopback.pem"))
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     theirs.load_cert_chain(CERTIFICATES / "loopback.pem")
     async with (
-        Transport(ManualClock(), tls=ours) as transport,
+        Transport(ManualClock(), tls=ours, lane_bytes=lane_bytes) as transport,
         raw_server(lambda _: reply(200, b"ok"), tls=theirs) as server,
     ):
         assert await text(await transport.get(to(server.origin))) == b"ok"
@@ -236,12 +250,49 @@ async def test_every_request_to_a_held_host_waits_and_none_to_another() -> None:
         assert len(one.seen) == 1
 
 
-async def test_buffers_get_smaller_when_there_are_many_connections() -> None:
-    few, many = Transport(ManualClock(), 4), Transport(ManualClock(), 256)
-    assert few._buffer_bytes == 256 * 1024
-    assert many._buffer_bytes == 64 * 1024
+async def test_only_what_is_worth_it_takes_the_lane() -> None:
+    length = 2 << 20
+    async with (
+        Transport(ManualClock()) as transport,
+        raw_server(lambda _: reply(206, bytes(length))) as server,
+        raw_server(lambda _: reply(302, Location="/y")) as hub,
+    ):
+
+        async def road(origin: str, **how: object) -> str:
+            answer = await transport.get(to(origin, "/x", **how))
+            await answer.drain()
+            return "sessions" if isinstance(answer, SessionAnswer) else "lane"
+
+        large, small = ByteRange(0, length), ByteRange(0, length // 4)
+        assert await road(hub.origin, span=large, content=False) == "sessions"
+        assert await road(hub.origin, span=large, content=False) == "sessions"
+        assert transport._lane is None  # nor was its code loaded
+        assert await road(server.origin, span=None) == "sessions"
+        assert await road(server.origin, span=small) == "sessions"
+        assert await road(server.origin, span=large) == "lane"
+        # It was seen to send bytes: more of them are expected.
+        assert await road(server.origin, span=large, content=False) == "lane"
+        assert await road(server.origin, span=large, fresh=True) == "lane"
 
 
-def test_a_body_may_be_silent_for_fifteen_seconds_at_most() -> None:
-    assert Timeouts(read_seconds=60.0).body_seconds == 15.0
-    assert Timeouts(read_seconds=5.0).body_seconds == 5.0
+async def test_what_the_lane_does_not_understand_is_asked_for_again_at_once() -> None:
+    asked: list[str] = []
+    said = reply(206, b"2\r\nok\r\n0\r\n\r\n", Transfer_Encoding="chunked")
+    async with (
+        Transport(ManualClock(), lane_bytes=1) as transport,
+        raw_server(lambda _: said) as server,
+    ):
+        for _ in range(2):
+            request = to(server.origin, again=lambda: asked.append("again"))
+            assert await text(await transport.get(request)) == b"ok"
+        assert (len(server.seen), asked) == (3, ["again"])
+
+
+async def test_a_guarded_request_looks_before_it_takes_a_kept_connection(
+    transport: Transport,
+) -> None:
+    async with raw_server(lambda _: reply(200, b"ok")) as server:
+        await text(await transport.get(to(server.origin)))
+        with pytest.raises(UnsafeError, match="private"):
+            await transport.get(to(server.origin, guarded=True))
+        assert len(server.seen) == 1

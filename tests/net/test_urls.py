@@ -107,3 +107,8 @@ def test_neither_text_nor_repr_shows_a_query() -> None:
 def test_a_site_is_named_without_its_usual_port() -> None:
     assert parse_url("https://h:443/").origin.site == "h"
     assert parse_url("http://[::1]:8/").origin.site == "[::1]:8"
+
+
+def test_the_host_field_has_no_dot_at_its_end() -> None:
+    assert parse_url("https://h.example.:444/").origin.authority == "h.example:444"
+    assert parse_url("http://[::1]:80/").origin.authority == "[::1]"

@@ -51,16 +51,17 @@ async def test_the_source_in_memory_conforms(check: SourceCheck, backwards: bool
     assert source.leases == 0
 
 
-@pytest.fixture
-async def transport() -> AsyncIterator[Transport]:
-    async with Transport(ManualClock()) as transport:
+@pytest.fixture(params=[None, 1], ids=["sessions", "lane"])
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
+    async with Transport(ManualClock(), lane_bytes=request.param) as transport:
         yield transport
 
 
 @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("path", ["large.bin", "in-git.json"])
+@pytest.mark.parametrize("chunk_bytes", [4096, None])
 async def test_the_source_of_a_hub_conforms(
-    check: SourceCheck, path: str, hub: StartHub, transport: Transport
+    check: SourceCheck, path: str, chunk_bytes: int | None, hub: StartHub, transport: Transport
 ) -> None:
     content = CONTENT if path == "large.bin" else CONTENT[:2000]
     repo = HostedRepo.from_files("org/name", {path: content}, lfs_threshold_bytes=10_000)
@@ -69,7 +70,7 @@ async def test_the_source_of_a_hub_conforms(
     _, commit = await client.pin()
     [listed] = (await client.listing(commit)).files
     file = RemoteFile(listed.path, len(content), listed.digest)
-    source = HubSource(client, commit, chunk_bytes=4096)
+    source = HubSource(client, commit, chunk_bytes=chunk_bytes)
     await check(SourceWorld(source, file, content))
     assert source.leased == 0
 

@@ -1,0 +1,245 @@
+"""One connection of the lane: bytes go from the socket straight into buffers.
+
+Theory of operation. While a head is awaited, the socket is read into a small scratch area and
+what came is handed to the `Exchange`. Once that says how long the body is, the socket is read into
+a `Buffer` of up to 1 MiB. A reader is given whole buffers as long as the line is fast. A line so
+slow that no buffer fills within `LULL_SECONDS` is not kept waiting for: the reader then gets what
+is there, as a slice, and filling goes on behind the slice. So a trickle of a few bytes a second
+reaches the engine, which counts it as progress and as a sign of life, four times a second; a line
+that brings nothing at all for the tolerated silence is lost.
+
+When one full buffer waits for a reader the socket is not read any more, until the reader comes:
+a connection never runs ahead by more than that buffer and, where a loop hands on what it had read
+already, one more. What the reader has taken and not released is the reader's own account.
+
+A byte behind the end of a body, or one that comes unasked, ends the connection's life after that
+body. There is always room to receive such a byte: an empty buffer would confuse any loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import cast
+
+from hfdl_async.core.model import KIB
+from hfdl_async.net.answer import Lent
+from hfdl_async.net.buffers import Buffer, Stock
+from hfdl_async.net.exchange import Exchange
+
+LULL_SECONDS = 0.25  # how long a reader waits for a buffer to become full
+SCRATCH_BYTES = 16 * KIB  # a head with what comes along behind it
+AHEAD_BUFFERS = 1
+
+
+class Wire(asyncio.BufferedProtocol):
+    """A connection that carries one request at a time. *on_lost* is called at its end."""
+
+    def __init__(self, stock: Stock, on_lost: Callable[[Wire], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stock = stock
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self._exchange: Exchange | None = None
+        self.used = False  # it carried a request before
+        self._left = 0  # bytes of the body still to come
+        self._clean = True  # everything that came was expected
+        self._filling: Buffer | None = None
+        self._full: deque[Buffer] = deque()
+        self._paused = False
+        self._failure: Exception | None = None
+        self._news: asyncio.Future[bool] | None = None
+        self._last_byte_at = 0.0
+
+    # -- what the lane and its answers call ------------------------------------------------
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._failure is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether the body is here to its end, and nothing else came."""
+        return not self._left and self._clean and not self.lost
+
+    async def ask(self, exchange: Exchange, head: bytes) -> None:
+        """Send *head* and wait until *exchange* has heard what it needs.
+
+        Raises:
+            EOFError, OSError: the connection ended before.
+        """
+        assert self._transport is not None
+        self._exchange = exchange
+        if not self._transport.is_closing():
+            self._transport.write(head)
+        while not exchange.settled:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+
+    async def take(self, most_bytes: int | None, silence_seconds: float) -> Lent | None:
+        """Return the next bytes of the body, None behind its end.
+
+        Raises:
+            TimeoutError: not a byte came in *silence_seconds*.
+            EOFError, OSError: the connection ended; everything that had come was returned before.
+        """
+        since = self._loop.time()
+        patience = min(LULL_SECONDS, silence_seconds)
+        while True:
+            if self._full:
+                return self._lend_full(most_bytes)
+            if not self._left:
+                return None
+            some = self._filling if self._has_some() else None
+            if self._failure is not None:
+                if some is None:
+                    raise self._failure
+                return some.lend(most_bytes)
+            if await self._wait(patience) or self._full or self._failure is not None:
+                continue
+            if self._filling is not None and self._has_some():
+                return self._filling.lend(most_bytes)
+            if self._loop.time() - max(since, self._last_byte_at) >= silence_seconds:
+                raise TimeoutError
+
+    def rest(self) -> None:
+        """Be idle until the next request; forget what nobody took."""
+        self._exchange = None
+        self.used = True
+        self._let_go()
+        self._resume()
+
+    def abort(self) -> None:
+        """Drop the connection and what it brought."""
+        self._end(EOFError())
+        self._let_go()
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def _has_some(self) -> bool:
+        return self._filling is not None and self._filling.filled > self._filling.given
+
+    def _lend_full(self, most_bytes: int | None) -> Lent:
+        buffer = self._full[0]
+        lent = buffer.lend(most_bytes)
+        if buffer.given == buffer.filled:
+            self._full.popleft()
+            buffer.seal()
+            self._resume()
+        return lent
+
+    async def _wait(self, seconds: float | None = None) -> bool:
+        """Wait for news; return whether there were any before *seconds* had passed."""
+        news: asyncio.Future[bool] = self._loop.create_future()
+        self._news = news
+        timer = None if seconds is None else self._loop.call_later(seconds, self._tell, False)
+        try:
+            return await news
+        finally:
+            self._news = None
+            if timer is not None:
+                timer.cancel()
+
+    def _tell(self, really: bool = True) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(really)
+
+    def _let_go(self) -> None:
+        for buffer in self._full:
+            buffer.seal()
+        self._full.clear()
+        if self._filling is not None:
+            self._filling.seal()
+            self._filling = None
+
+    def _pause(self) -> None:
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _end(self, failure: Exception) -> None:
+        if self._failure is None:
+            self._failure = failure
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- what the loop calls ---------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go; never nothing."""
+        if not self._left or self._failure is not None:
+            return self._scratch
+        return self._room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take note of bytes that lie in the last buffer."""
+        if self._failure is not None:
+            return
+        if self._left:
+            self._last_byte_at = self._loop.time()
+            self._arrived(nbytes)
+        elif self._exchange is not None and not self._exchange.settled:
+            self._exchange.hear(bytes(self._scratch[:nbytes]))
+            if self._exchange.settled:
+                self._begin_body(self._exchange)
+                self._tell()
+        else:
+            self._clean = False  # nobody asked
+            self._end(EOFError())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that it is over."""
+        if self._failure is None:
+            self._failure = exc or EOFError()
+        if self._exchange is not None:
+            self._exchange.cut()
+        self._tell()
+        self._on_lost(self)
+
+    def _room(self) -> memoryview:
+        if self._filling is None:
+            self._filling = self._stock.take()
+        return self._filling.room(self._left)
+
+    def _begin_body(self, exchange: Exchange) -> None:
+        self._left = exchange.length
+        self._last_byte_at = self._loop.time()
+        rest = memoryview(exchange.rest)
+        while rest and self._left:
+            room = self._room()
+            count = min(len(room), len(rest))
+            room[:count] = rest[:count]
+            self._arrived(count)
+            rest = rest[count:]
+        if rest or not exchange.keep:
+            self._clean = False
+
+    def _arrived(self, count: int) -> None:
+        """Count bytes of the body in the buffer that is being filled, and see what follows."""
+        buffer = self._filling
+        assert buffer is not None
+        if count > self._left:
+            self._clean = False  # a byte too many
+            count = self._left
+        buffer.filled += count
+        self._left -= count
+        if self._left and buffer.filled < buffer.size:
+            return
+        self._full.append(buffer)
+        self._filling = None
+        if self._left and len(self._full) >= AHEAD_BUFFERS:
+            self._pause()
+        self._tell()
