@@ -21,7 +21,7 @@ import anyio
 
 from hfdl_async.checking import check
 from hfdl_async.core import events
-from hfdl_async.core.controller import Decision, FixedController
+from hfdl_async.core.controller import Decision, OpeningController
 from hfdl_async.core.model import Plan, Report
 from hfdl_async.core.options import DownloadOptions, Options, overlaid
 from hfdl_async.core.verdict import VerifyReport
@@ -123,7 +123,7 @@ class Downloader:
                 self._group = group
                 self._services = Services(transport, self._clock, random.random)
                 self._line = Line(
-                    FixedController(self._options.connections_allowed),
+                    OpeningController(self._options.connections_allowed),
                     self._clock,
                     on_change=self._on_change,
                 )

@@ -1,7 +1,9 @@
 """How many connections now: a sample of the last tick in, a decision out.
 
-This release ships one law, a fixed number. The interface is the one the adaptive law will have,
-so that the engine around it does not change.
+The interface is the one the adaptive law will have, so that the engine around it does not change.
+Until then a download opens up gently: on a fast line a few connections are quicker than many,
+because the front of a file is complete sooner and hashing can follow it; on a slow one the ceiling
+is reached within two seconds.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Literal, Protocol
 Mode = Literal["FIXED", "RAMP0", "RAMP", "HOLD", "UP", "DOWN", "CAPPED"]
 
 TICK_SECONDS = 0.5
+FIRST_CONNECTIONS = 4
 AUTO_CONNECTIONS = 16  # one fast line is full with two; capped ones and small files want more
 MAX_CONNECTIONS = 256
 
@@ -68,3 +71,25 @@ class FixedController:
     def observe(self, sample: Sample) -> Decision:
         """Return the same decision, whatever was measured."""
         return self.start()
+
+
+class OpeningController:
+    """Twice as many connections on each tick, from a few to a ceiling; then that number."""
+
+    def __init__(self, ceiling: int) -> None:
+        self._ceiling = ceiling
+        self._target = min(FIRST_CONNECTIONS, ceiling)
+
+    def start(self) -> Decision:
+        """Return the decision before anything was measured."""
+        return self._decision()
+
+    def observe(self, sample: Sample) -> Decision:
+        """Return the next step, whatever was measured."""
+        self._target = min(2 * self._target, self._ceiling)
+        return self._decision()
+
+    def _decision(self) -> Decision:
+        if self._target < self._ceiling:
+            return Decision(self._target, None, "opening up", "RAMP0")
+        return Decision(self._target, None, "at its ceiling", "FIXED")

@@ -37,7 +37,7 @@ from hfdl_async.engine.line import Line
 from hfdl_async.engine.ports import Clock, Part, Sink, Source
 from hfdl_async.engine.schedule import Opening, Piece, Schedule
 from hfdl_async.engine.tally import Tally
-from hfdl_async.engine.worker import Fetcher, batch_bytes
+from hfdl_async.engine.worker import Fetcher
 from hfdl_async.errors import HfdlError, IntegrityError, RangeIgnoredError
 
 COPIES_AT_ONCE = 4
@@ -87,6 +87,7 @@ class Run:
         self._verified: dict[str, FileJob] = {}
         self._committer = Committer(ports.sink, self._published)
         self._checkpointer = Checkpointer(self._schedule.jobs, ports.clock, self._not_saved)
+        self._workers = 0
         self._leaving = 0  # failed files that are being put away
         self._aborted: HfdlError | None = None
         self._final_seconds = settings.final_seconds
@@ -100,7 +101,6 @@ class Run:
             policy=settings.policy,
             jitter=ports.jitter,
             silence_seconds=settings.silence_seconds,
-            batch_bytes=batch_bytes(line.allowed),
         )
 
     async def run(self) -> None:
@@ -137,12 +137,17 @@ class Run:
         for item in self._plan.files:
             if item.action is Action.COPY:
                 self._begin_copy(item)
-        # A worker that waits out a retry holds no permit, so there are more workers than permits.
-        for _ in range(2 * self._line.allowed):
-            self._group.start_soon(self._work)
+        self._add_workers()
         self._check_settled()
 
+    def _add_workers(self) -> None:
+        """Let there be enough for the permits: one that waits out a retry holds none."""
+        while self._workers < 2 * self._line.allowed:
+            self._workers += 1
+            self._group.start_soon(self._work)
+
     def _on_tick(self, now_seconds: float) -> None:
+        self._add_workers()
         self._tally.measure(now_seconds)
         self._tell_progress()
 

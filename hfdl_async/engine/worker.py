@@ -81,7 +81,6 @@ class Fetcher:
     policy: retry.Policy
     jitter: Callable[[], float]
     silence_seconds: float
-    batch_bytes: int
 
     async def fetch(self, piece: Piece) -> None:
         """Bring *piece* onto the disk.
@@ -175,7 +174,10 @@ class Fetcher:
                 for piece in self._wanted(job, chunk) if job.whole else (chunk,):
                     if full := batch.add(piece):
                         await self._write(job, flow, full)
-                if batch.size >= self.batch_bytes or now - written_at >= BATCH_SECONDS:
+                if (
+                    batch.size >= batch_bytes(self.line.allowed)
+                    or now - written_at >= BATCH_SECONDS
+                ):
                     await self._write(job, flow, batch)
                     written_at = self.clock.monotonic()
             patience = None  # nobody waits for this request to be gone

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdl_async.core.controller import (
     AUTO_CONNECTIONS,
+    FIRST_CONNECTIONS,
     MAX_CONNECTIONS,
     Controller,
     Decision,
     FixedController,
+    OpeningController,
     Sample,
 )
 
@@ -30,6 +34,21 @@ def test_the_fixed_law_wants_the_same_number_whatever_was_measured(
 ) -> None:
     law: Controller = FixedController(connections)
     assert law.start() == law.observe(sample) == Decision(connections, None, "fixed", "FIXED")
+
+
+@given(st.integers(1, MAX_CONNECTIONS), st.integers(0, 12))
+def test_a_download_opens_up_from_a_few_connections_to_its_ceiling(
+    ceiling: int, ticks: int
+) -> None:
+    law: Controller = OpeningController(ceiling)
+    targets = [law.start().target]
+    targets += [law.observe(Sample(t=tick, dt=0.5)).target for tick in range(ticks)]
+    assert targets[0] == min(FIRST_CONNECTIONS, ceiling)
+    assert all(after == min(2 * before, ceiling) for before, after in pairwise(targets))
+    ends = targets[-1] == ceiling
+    assert law.observe(Sample(t=99, dt=0.5)).mode == (
+        "FIXED" if ends or 2 * targets[-1] >= ceiling else "RAMP0"
+    )
 
 
 @pytest.mark.parametrize("number", [AUTO_CONNECTIONS])
