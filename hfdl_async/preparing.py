@@ -23,7 +23,7 @@ from hfdl_async.core.model import (
     RepoRef,
     RequestCounts,
 )
-from hfdl_async.core.names import find_problems
+from hfdl_async.core.names import find_problems, is_commit
 from hfdl_async.core.options import Options
 from hfdl_async.core.planning import (
     Decisions,
@@ -35,7 +35,7 @@ from hfdl_async.core.planning import (
     without_risky,
 )
 from hfdl_async.core.retry import Policy
-from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.destination import Destination, choose, find_cache
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.tally import Tally
@@ -68,11 +68,18 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whose files, from where, into which folder; known without asking anybody."""
+    """Whose files, from where, into which folder; known without asking anybody.
+
+    Attributes:
+        cache: the shared cache that is the destination instead of `folder`, or None.
+        reusable: the shared cache in which content may be found, whatever the destination.
+    """
 
     repo: RepoRef
     files: tuple[str, ...]
     folder: Path
+    cache: Path | None
+    reusable: Path
     options: Options
 
 
@@ -81,7 +88,8 @@ class Prepared:
     """A plan and everything that will carry it out."""
 
     plan: Plan
-    folder: LocalDir
+    listing: Listing
+    place: Destination
     source: HubSource | None
 
 
@@ -100,7 +108,9 @@ def find_target(request: Request) -> Target:
     )
     files = request.files + ((parsed.path,) if parsed.path else ())
     base = options.local_dir or options.directory / parsed.repo.name
-    return Target(parsed.repo, files, base.expanduser().absolute(), options)
+    cache = find_cache(options)
+    reusable = cache or reference.default_cache()
+    return Target(parsed.repo, files, base.expanduser().absolute(), cache, reusable, options)
 
 
 class Preparation:
@@ -115,9 +125,7 @@ class Preparation:
         self._services = services
         self._tally = tally
         self._options = options = target.options
-        self._folder = LocalDir(
-            target.folder, link=options.link, follow_symlinks="symlinks" in options.allow
-        )
+        self._folder = choose(target.repo, target.folder, target.cache, options)
         self._started = services.clock.monotonic()
         self._warnings = list(options.warnings)
         self._hub: Hub | None = None
@@ -126,8 +134,13 @@ class Preparation:
 
     @property
     def path(self) -> Path:
-        """The folder of the files."""
+        """The folder of the files; in a cache only the commit says which it is."""
         return self._folder.path
+
+    @property
+    def known_path(self) -> Path | None:
+        """The folder of the files, as soon as it is known."""
+        return None if self._target.cache is not None and self.commit is None else self.path
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -181,6 +194,8 @@ class Preparation:
         free, total = await self._folder.space()
         plan = self._make(listing, decisions, free, ())
         self._refuse_the_impossible(plan, not_locked)
+        if not_locked is not None and any(found.nameless for found in self._findings.values()):
+            raise not_locked
         self._check_space(plan, free, total)
         await self._warn_of_leftovers(listing)
         if may_write:
@@ -189,7 +204,8 @@ class Preparation:
         source = (
             HubSource(self._hub, listing.commit, chunk_bytes=chunk_bytes) if self._hub else None
         )
-        return Prepared(replace(plan, warnings=tuple(self._warnings)), self._folder, source)
+        plan = replace(plan, warnings=tuple(self._warnings))
+        return Prepared(plan, listing, self._folder, source)
 
     async def _begin(
         self, listing: Listing, files: Sequence[RemoteFile], decisions: Decisions
@@ -207,10 +223,7 @@ class Preparation:
         if needed and not_locked is not None:
             raise not_locked
         if fetched and self._hub is None:
-            raise NotFoundError(
-                f"offline, and not here: {shorten(fetched)}",
-                hint="unset HF_HUB_OFFLINE to download what is missing",
-            )
+            raise _not_here(fetched)
 
     # -- the hub ---------------------------------------------------------------------------
 
@@ -219,23 +232,36 @@ class Preparation:
             listing = await self._stored_listing()
         else:
             self._hub = hub = await open_hub(self.repo, self._options, self._services)
-            commit = self._request.pinned
-            if commit is None:
-                self.repo, commit = await hub.pin()
-            self.commit = commit
-            listing = await hub.listing(commit, self._on_listed)
+            listing = await self._listing_of(hub)
         self.commit = listing.commit
+        self._folder.pin(listing.commit)
         selected = await self._select(listing)
         if self._hub is not None:
             return listing, await self._hub.measure(selected)
+        lost = [file.path for file in selected if file.size_bytes is None]
+        if lost:
+            raise _not_here(lost)
         return listing, tuple(_as_remote(file) for file in selected)
+
+    async def _listing_of(self, hub: Hub) -> Listing:
+        """Return the listing of the commit that is wanted; what never changes is not asked for."""
+        commit = self._request.pinned
+        if commit is None and is_commit(self.repo.revision):
+            known = await self._folder.known_listing(self.repo.revision)
+            if known is not None:
+                return known
+        if commit is None:
+            self.repo, commit = await hub.pin()
+        self.commit = commit
+        known = await self._folder.known_listing(commit)
+        return known or await hub.listing(commit, self._on_listed)
 
     async def _stored_listing(self) -> Listing:
         stored = await self._folder.stored_listing(self.repo)
         if stored is None:
+            place = self._target.cache or self.path
             raise NotFoundError(
-                f"offline, and {self.path} has nothing of {self.repo.repo_id} "
-                f"at {self.repo.revision}",
+                f"offline, and {place} has nothing of {self.repo.repo_id} at {self.repo.revision}",
                 hint="unset HF_HUB_OFFLINE to download it",
             )
         return stored
@@ -306,8 +332,10 @@ class Preparation:
             files, verify=self._options.verify, progress=self._on_listed, commit=listing.commit
         )
         absent = [file for file in files if not self._findings[file.path].is_right]
-        elsewhere = await self._folder.elsewhere(absent, self._options.reuse_from)
-        decisions = decide(files, self._findings, elsewhere, self._options, self._target.folder)
+        elsewhere = await self._folder.elsewhere(
+            absent, self._options.reuse_from, cache=self._target.reusable
+        )
+        decisions = decide(files, self._findings, elsewhere, self._options, self._folder.place_of)
         self._warnings += decisions.warnings
         return decisions
 
@@ -365,6 +393,13 @@ async def open_hub(repo: RepoRef, options: Options, services: Services) -> Hub:
         allow=options.allow,
         jitter=services.jitter,
         clock=services.clock,
+    )
+
+
+def _not_here(paths: Sequence[str]) -> NotFoundError:
+    return NotFoundError(
+        f"offline, and not here: {shorten(paths)}",
+        hint="unset HF_HUB_OFFLINE to download what is missing",
     )
 
 

@@ -59,9 +59,10 @@ class Download:
         async with AsyncExitStack() as stack:
             self._prepared = await self._preparation.prepare(stack, self._on_wait)
             await self._fetch(self._prepared)
-        verdict = conclude(account(self._planned(), self._outcomes))
-        if verdict.error is not None:
-            raise verdict.error
+            verdict = conclude(account(self._planned(), self._outcomes))
+            if verdict.error is not None:
+                raise verdict.error
+            await self._prepared.place.finish(self._preparation.repo, self._prepared.listing)
 
     async def _fetch(self, prepared: Prepared) -> None:
         plan, tally, clock = prepared.plan, self._work.tally, self._services.clock
@@ -80,7 +81,7 @@ class Download:
         )
         ports = Ports(
             source=prepared.source or Nowhere(),
-            sink=prepared.folder,
+            sink=prepared.place,
             clock=clock,
             jitter=self._services.jitter,
         )
@@ -105,7 +106,7 @@ class Download:
             status=verdict.status,
             exit_code=verdict.exit_code,
             commit=known.commit if known else None,
-            path=known.path if known else None,
+            path=known.known_path if known else None,
             files=files,
             bytes=ByteCounts(
                 selected=tally.bytes_total,

@@ -61,7 +61,8 @@ async def prepare(repo: str, *files: str, **options: object) -> Prepared:
 async def leave_a_part(folder: Path, prepared: Prepared, path: str, data: bytes) -> Path:
     """Leave the first MiB of *path* behind as an interrupted run does; return the parts folder."""
     [item] = [item for item in prepared.plan.files if item.file.path == path]
-    disk = prepared.folder
+    disk = prepared.place
+    assert isinstance(disk, LocalDir)
     part = await disk.open(item)
     await part.prove()
     await part.write(0, [data[:MIB]])
@@ -153,11 +154,12 @@ async def test_what_was_fetched_unverified_is_known_the_next_time(
     asked = {"local_dir": tmp_path, "endpoint": running.endpoint, "allow": ["unverified"]}
     prepared = await prepare("org/one", **asked)
     [item] = prepared.plan.files
-    part = await prepared.folder.open(item)
+    part = await prepared.place.open(item)
     await part.prove()
     await part.write(0, [b"hello"])
-    assert await prepared.folder.publish([part]) == {"a.txt": None}
-    await prepared.folder.close()
+    assert await prepared.place.publish([part]) == {"a.txt": None}
+    assert isinstance(prepared.place, LocalDir)
+    await prepared.place.close()
     again = await plan("org/one", **asked)
     assert [item.action for item in again.files] == [Action.REUSE]
     repo.commit({"a.txt": b"world"}, branch="main")

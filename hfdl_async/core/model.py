@@ -53,13 +53,17 @@ class Digest:
 class ListedFile:
     """One file as a listing names it; a mirror may leave out the size or the digest.
 
-    `masked` says that the Hub hides the digest because access was not granted.
+    `masked` says that the Hub hides the digest because access was not granted. `pointer_id` is the
+    git id of the pointer that stands for a large file in the repo, and `xet_hash` its name in the
+    Xet storage: nothing here asks for either, but the shared cache keeps both.
     """
 
     path: str
     size_bytes: int | None
     digest: Digest | None
     masked: bool = False
+    pointer_id: str | None = None
+    xet_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ ALLOWABLE = {
 }
 """What may be allowed, and what that means."""
 ENVIRONMENT_PREFIX = "HFDL_"
+PLACES = frozenset({"directory", "local_dir", "cache", "cache_dir"})
 
 PathText = str | PathLike[str]
 Many = str | Iterable[str]
@@ -42,6 +43,8 @@ class DownloadOptions(TypedDict, total=False):
     exclude: Many
     directory: PathText
     local_dir: PathText | None
+    cache: bool
+    cache_dir: PathText | None
     reuse_from: PathText | Iterable[PathText]
     link: str
     connections: int | str
@@ -73,6 +76,8 @@ class Options:
     exclude: tuple[str, ...] = ()
     directory: Path = Path("downloads")
     local_dir: Path | None = None
+    cache: bool = False
+    cache_dir: Path | None = None
     reuse_from: tuple[Path, ...] = ()
     link: Link = "clone"
     connections: int | None = None
@@ -109,11 +114,7 @@ class Options:
                 known[target] = parser(value)
             except (ValueError, TypeError, OverflowError) as error:
                 raise UsageError(f"{name}: {error}") from error
-        if "directory" in known and known.get("local_dir") is not None:
-            raise UsageError(
-                "directory and local_dir name two destinations",
-                hint="directory puts files into <directory>/<repo name>/, local_dir exactly there",
-            )
+        _refuse_two_places(known)
         options = cls(**known)  # type: ignore[arg-type]
         options._check()
         return options
@@ -133,13 +134,29 @@ class Options:
         return tuple(f"--allow {name}: {ALLOWABLE[name]}" for name in sorted(self.allow))
 
 
+def _refuse_two_places(known: Mapping[str, object]) -> None:
+    """Check that at most one destination is named: a folder, a base folder, or the cache.
+
+    Raises:
+        UsageError: there are two.
+    """
+    named = [name for name in ("directory", "local_dir") if known.get(name) is not None]
+    if known.get("cache") or known.get("cache_dir") is not None:
+        named.append("cache")
+    if len(named) > 1:
+        raise UsageError(
+            f"{' and '.join(named)} name two destinations",
+            hint="directory puts files into <directory>/<repo name>/, local_dir exactly there, "
+            "cache into the shared cache",
+        )
+
+
 def overlaid(defaults: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
-    """Return *defaults* with *values* laid over them; a destination replaces either kind of one."""
-    places = {"directory", "local_dir"}
+    """Return *defaults* with *values* laid over them; a destination replaces any kind of one."""
     kept = {
         name: value
         for name, value in defaults.items()
-        if name not in places or places.isdisjoint(values)
+        if name not in PLACES or PLACES.isdisjoint(values)
     }
     return {**kept, **values}
 
@@ -318,6 +335,8 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "exclude": ("exclude", _texts),
     "directory": ("directory", _path),
     "local_dir": ("local_dir", _optional(_path)),
+    "cache": ("cache", _flag),
+    "cache_dir": ("cache_dir", _optional(_path)),
     "reuse_from": ("reuse_from", lambda value: tuple(map(Path, _texts(value)))),
     "link": ("link", _choice("clone", "hard", "copy")),
     "connections": ("connections", _connections),

@@ -9,7 +9,6 @@ import stat
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.disk.calls import Calls, Folder, is_link
 
-PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # names of private repos are nobody else's business
 TEMPORARY = ".tmp"  # ends the name of every file that is worthless once its writer is gone
 
 
@@ -49,7 +48,7 @@ def write_state(calls: Calls, folder: Folder, name: str, data: bytes) -> None:
         OSError: the old one is still there.
     """
     temporary = temporary_name(name)
-    fd = calls.open_file(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    fd = calls.open_file(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, folder.file_mode)
     try:
         try:
             calls.write_at(fd, [data], 0)

@@ -186,6 +186,7 @@ class Survey:
         commit: str | None,
         *,
         follow: bool,
+        through_links: bool = False,
         disk: anyio.CapacityLimiter,
         hashing: anyio.CapacityLimiter,
     ) -> None:
@@ -194,7 +195,7 @@ class Survey:
         self._state = state
         self._receipts = receipts
         self._commit = commit
-        self._follow = follow
+        self._follow, self._through_links = follow, through_links
         self._disk, self._hashing = disk, hashing
 
     async def look_at(
@@ -270,8 +271,11 @@ class Survey:
         return places
 
     def _look_at_one(self, folder: Folder, file: RemoteFile) -> Case | tuple[str, Finding]:
+        name = split_path(file.path)[1]
         try:
-            found = self._calls.look(folder, split_path(file.path)[1])
+            found = self._calls.look(folder, name)
+            if is_link(found) and self._through_links:
+                found = self._calls.look_through(folder, name)
         except FileNotFoundError:
             return file.path, Finding(Found.ABSENT)
         if is_link(found):
@@ -298,7 +302,13 @@ class Survey:
         content = await read_content(
             self._calls,
             self._root.join(path),
-            opener_at(self._calls, self._root, path, follow=self._follow),
+            opener_at(
+                self._calls,
+                self._root,
+                path,
+                follow=self._follow,
+                through_links=self._through_links,
+            ),
             algorithms,
             limiter=self._hashing,
         )

@@ -26,7 +26,7 @@ COMMANDS: Mapping[Command, str] = {
 }
 LATER = (
     "--bandwidth", "--min-speed-percentage", "--speed-test-duration", "--speed-check-interval",
-    "--measure-time", "--trace-controller", "--cache", "--cache-dir", "--prune", "--proxy",
+    "--measure-time", "--trace-controller", "--prune", "--proxy",
     "--ca-bundle", "--events", "--memory",
 )  # fmt: skip
 RESERVED = ("lock", "sync", "export", "import", "cache", "bench", "serve")
@@ -92,6 +92,11 @@ FLAGS: tuple[Flag, ...] = (
     Flag("directory", ("--directory", "-d"), "Where",
          "base folder: files go to DIR/<repo name>/ (default: downloads)", metavar="DIR"),
     Flag("local_dir", ("--local-dir",), "Where", "exactly this folder instead", metavar="DIR"),
+    Flag("cache", ("--cache",), "Where",
+         "into the shared Hugging Face cache, where transformers and hf look (HF_HUB_CACHE)",
+         "switch", commands=("download", "plan", "verify")),
+    Flag("cache_dir", ("--cache-dir",), "Where", "the same, with the cache in this folder",
+         metavar="DIR", commands=("download", "plan", "verify")),
     Flag("reuse_from", ("--reuse-from",), "Where",
          "take over content that is in this folder instead of fetching it; repeatable",
          "many", "DIR"),

@@ -230,6 +230,10 @@ ROWS = {
 }
 
 
+def in_root(file: RemoteFile) -> Path:
+    return ROOT / file.path
+
+
 def decided(
     *files: RemoteFile,
     findings: dict[str, Finding] | None = None,
@@ -238,13 +242,13 @@ def decided(
 ) -> Decisions:
     absent = {file.path: Finding(Found.ABSENT) for file in files}
     known = {**absent, **(findings or {})}
-    return decide(files, known, elsewhere or {}, Options.parse(asked), ROOT)
+    return decide(files, known, elsewhere or {}, Options.parse(asked), in_root)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_a_run_does_with_what_it_finds(name: str) -> None:
     row = ROWS[name]
-    decisions = decide([FILE], {"f": row.finding}, {}, Options.parse(row.asked), ROOT)
+    decisions = decide([FILE], {"f": row.finding}, {}, Options.parse(row.asked), in_root)
     [planned] = decisions.files
     assert planned.action is row.action
     assert [problem.kind for problem in decisions.problems] == (

@@ -381,15 +381,16 @@ async def test_a_part_that_cannot_be_filled_from_the_damaged_file_is_closed(
 
 async def test_another_repo_is_refused_and_named(tmp_path: Path) -> None:
     folder = LocalDir(tmp_path)
-    assert await folder.identify(REPO) is None
+    await folder.identify(REPO)
     await begin(folder, {})
-    owner = await folder.identify(REPO)
+    await folder.identify(REPO)
+    owner = await folder.owner()
     assert owner is not None
     assert owner.commit == COMMIT
     for other in (RepoRef("org/other"), RepoRef("org/model", repo_type="dataset")):
         with pytest.raises(UnsafeError, match="org/model"):
             await folder.identify(other)
-    assert await folder.identify(RepoRef("org/model", endpoint="https://mirror.example")) == owner
+    await folder.identify(RepoRef("org/model", endpoint="https://mirror.example"))
     await folder.close()
 
 
@@ -432,7 +433,7 @@ async def test_looking_writes_nothing_anywhere(tmp_path: Path) -> None:
     calls = FaultyCalls(fail_at=1, for_ever=True, only=CHANGING_WITHOUT_OPEN)
     folder = LocalDir(root, calls=calls)
     files = [remote(path, data) for path, data in CONTENTS.items()]
-    assert await folder.identify(REPO) is None
+    assert await folder.owner() is None
     assert await folder.stored_listing(REPO) is None
     assert {f.state for f in (await folder.survey(files)).values()} == {Found.ABSENT}
     assert await folder.elsewhere(files, [tmp_path]) == {}
@@ -499,7 +500,7 @@ async def test_data_follows_the_umask_and_state_is_private(umask: int, tmp_path:
 
 async def test_the_state_file_of_the_predecessor_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / STATE_FOLDER).write_text("{}")
-    assert await LocalDir(tmp_path).identify(REPO) is None
+    assert await LocalDir(tmp_path).owner() is None
     folder = LocalDir(tmp_path)
     await begin(folder, {})
     assert (tmp_path / f"{STATE_FOLDER}.old").read_text() == "{}"
