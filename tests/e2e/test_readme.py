@@ -93,7 +93,7 @@ def check_downloads(folder: Path, originals: Path) -> int:
     count = 0
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
-        if path.is_file() and ".download_state" not in relative.parts:
+        if path.is_file() and not {".download_state", ".cache"} & set(relative.parts):
             original = originals / names[relative.parts[0]] / Path(*relative.parts[1:])
             assert path.read_bytes() == original.read_bytes()
             count += 1
