@@ -129,7 +129,12 @@ async def check_cached(
         )
     )
     repo = parsed.repo
-    place = SharedCache(cache, repo)
+    place = SharedCache(
+        cache,
+        repo,
+        links=reference.may_link(),
+        follow_symlinks="symlinks" in options.allow,
+    )
     commit = await place.commit_of(repo.revision)
     if commit is not None:
         place.pin(commit)
@@ -170,13 +175,18 @@ async def _check(
     if gone:
         warnings.append(f"of an older commit, checked by receipt only: {shorten(gone)}")
     tally.phase = "checking"
-    tally.files_total = len(files)
+    tally.files_total, tally.listed_files = len(files), 0
+    sizes = {destination.place_of(file): file.size_bytes for file in files}
+    tally.bytes_total = sum(sizes.values())
     started = services.clock.monotonic()
 
     def on_checked(count: int) -> None:
         tally.listed_files = count
 
-    findings = await destination.survey(files, verify=True, progress=on_checked)
+    def on_read(count: int) -> None:
+        tally.bytes_finished += count
+
+    findings = await destination.survey(files, verify=True, progress=on_checked, on_read=on_read)
     checked = tuple(_judge(file, findings[file.path]) for file in files)
     report = VerifyReport(
         repo_id=owner.repo_id,
@@ -213,9 +223,9 @@ async def _by_the_hub(
 
 def _judge(file: RemoteFile, finding: Finding) -> VerifiedFile:
     status: CheckStatus = "bad"
-    if finding.is_right:
+    if finding.is_right and not finding.nameless:
         status = "ok"
-    elif finding.state is Found.ABSENT:
+    elif finding.state is Found.ABSENT or finding.nameless:
         status = "missing"
     found = file.digest if status == "ok" else finding.found
     return VerifiedFile(file.path, file.size_bytes, status, file.digest, found)

@@ -12,6 +12,7 @@ from hfdl_async.core.names import Naming
 from hfdl_async.core.options import Options
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.lock import Lock, OnWait
+from hfdl_async.disk.pruning import Pruned
 from hfdl_async.disk.sharedcache import SharedCache
 from hfdl_async.engine.ports import Sink
 from hfdl_async.net import reference
@@ -71,6 +72,7 @@ class Destination(Sink, Protocol):
         *,
         verify: bool = False,
         progress: Callable[[int], None] | None = None,
+        on_read: Callable[[int], None] | None = None,
         commit: str | None = None,
     ) -> Mapping[str, Finding]:
         """Return what is there of each of *files*, by path."""
@@ -81,7 +83,7 @@ class Destination(Sink, Protocol):
         files: Iterable[RemoteFile],
         reuse_from: Sequence[Path] = (),
         *,
-        cache: Path | None = None,
+        caches: Sequence[Path] = (),
     ) -> Mapping[str, Path]:
         """Return where on this machine the content of *files* may lie, by content key."""
         ...
@@ -106,6 +108,14 @@ class Destination(Sink, Protocol):
         """Remove what is unfinished of *files*."""
         ...
 
+    async def prune(self, paths: Collection[str]) -> Pruned:
+        """Remove the files of ours, untouched since, that are not among *paths*.
+
+        Raises:
+            StorageError: what was done is not durable.
+        """
+        ...
+
     async def finish(self, repo: RepoRef, listing: Listing) -> None:
         """Do what can only be done once every file is in place."""
         ...
@@ -120,8 +130,8 @@ def find_cache(options: Options) -> Path | None:
 
 def choose(repo: RepoRef, folder: Path, cache: Path | None, options: Options) -> Destination:
     """Return the place for *repo*: in *cache* if that is one, else *folder*."""
+    follow = "symlinks" in options.allow
     if cache is not None:
         links = reference.may_link()
-        return SharedCache(cache, repo, link=options.link, links=links)
-    follow = "symlinks" in options.allow
+        return SharedCache(cache, repo, link=options.link, links=links, follow_symlinks=follow)
     return LocalDir(folder, link=options.link, follow_symlinks=follow)

@@ -6,6 +6,7 @@ it, do the names fit, is there room. Only when all of that is known is anything 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ from hfdl_async.destination import Destination, choose, find_cache
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.tally import Tally
-from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
+from hfdl_async.errors import NotFoundError, StorageError, UnsafeError, UsageError
 from hfdl_async.net import reference
 from hfdl_async.net.hub import Hub
 from hfdl_async.net.source import HubSource
@@ -72,14 +73,16 @@ class Target:
 
     Attributes:
         cache: the shared cache that is the destination instead of `folder`, or None.
-        reusable: the shared cache in which content may be found, whatever the destination.
+        reuse_from: the folders whose content may be taken over.
+        caches: the shared caches in which content may be found, whatever the destination.
     """
 
     repo: RepoRef
     files: tuple[str, ...]
     folder: Path
     cache: Path | None
-    reusable: Path
+    reuse_from: tuple[Path, ...]
+    caches: tuple[Path, ...]
     options: Options
 
 
@@ -109,8 +112,32 @@ def find_target(request: Request) -> Target:
     files = request.files + ((parsed.path,) if parsed.path else ())
     base = options.local_dir or options.directory / parsed.repo.name
     cache = find_cache(options)
-    reusable = cache or reference.default_cache()
-    return Target(parsed.repo, files, base.expanduser().absolute(), cache, reusable, options)
+    caches = dict.fromkeys([cache or reference.default_cache(), reference.default_cache()])
+    return Target(
+        parsed.repo,
+        files,
+        base.expanduser().absolute(),
+        cache,
+        _folders_to_reuse(options),
+        tuple(caches),
+        options,
+    )
+
+
+def _folders_to_reuse(options: Options) -> tuple[Path, ...]:
+    """Return the folders whose content may be taken over.
+
+    Raises:
+        UsageError: there is no such folder; a run without it would fetch what it should not.
+    """
+    folders = tuple(folder.expanduser().absolute() for folder in options.reuse_from)
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UsageError(
+                f"--reuse-from: there is no folder {folder}",
+                hint="name a folder whose content may be taken over, or leave the option out",
+            )
+    return folders
 
 
 class Preparation:
@@ -172,7 +199,10 @@ class Preparation:
             self._check_space(plan, free, total)
         except StorageError as error:
             problems.append(Problem(None, error.kind, error.message))
-        return replace(plan, problems=tuple(problems), warnings=tuple(self._warnings))
+        gone = await self._leftovers(listing) if self._options.prune else ()
+        return replace(
+            plan, problems=tuple(problems), warnings=tuple(self._warnings), to_remove=gone
+        )
 
     async def prepare(
         self, stack: AsyncExitStack, on_wait: Callable[[Holder | None], None]
@@ -197,7 +227,9 @@ class Preparation:
         if not_locked is not None and any(found.nameless for found in self._findings.values()):
             raise not_locked
         self._check_space(plan, free, total)
-        await self._warn_of_leftovers(listing)
+        if not self._options.prune:
+            gone = await self._leftovers(listing)
+            self._warn_of("of an older commit, and no longer in the repo", gone)
         if may_write:
             await self._begin(listing, files, decisions)
         chunk_bytes = self._options.chunk_size_bytes
@@ -333,15 +365,14 @@ class Preparation:
         )
         absent = [file for file in files if not self._findings[file.path].is_right]
         elsewhere = await self._folder.elsewhere(
-            absent, self._options.reuse_from, cache=self._target.reusable
+            absent, self._target.reuse_from, caches=self._target.caches
         )
         decisions = decide(files, self._findings, elsewhere, self._options, self._folder.place_of)
         self._warnings += decisions.warnings
         return decisions
 
-    async def _warn_of_leftovers(self, listing: Listing) -> None:
-        names = await self._folder.leftovers([file.path for file in listing.files])
-        self._warn_of("of an older commit, and no longer in the repo", names)
+    async def _leftovers(self, listing: Listing) -> tuple[str, ...]:
+        return await self._folder.leftovers([file.path for file in listing.files])
 
     # -- the plan --------------------------------------------------------------------------
 

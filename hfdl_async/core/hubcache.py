@@ -60,6 +60,11 @@ def ref_name(revision: str) -> str | None:
     return None if check_name(revision, _EXACT) else f"refs/{revision}"
 
 
+def tree_name(commit: str) -> str:
+    """Return where the listing of *commit* is kept."""
+    return f"trees/{commit}.json"
+
+
 def digest_of_blob(name: str) -> Digest | None:
     """Return the digest that a blob's *name* is, or None for a file of another kind."""
     algorithm = _ALGORITHMS.get(len(name))

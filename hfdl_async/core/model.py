@@ -200,7 +200,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a download will do, known and checked before the first byte of content."""
+    """What a download will do, known and checked before the first byte of content.
+
+    `to_remove` are the paths of files that the repo no longer has, where they are to be pruned.
+    """
 
     repo: RepoRef
     commit: str
@@ -211,6 +214,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     requests: RequestCounts = field(default_factory=lambda: RequestCounts())
     duration_seconds: float = 0.0
+    to_remove: tuple[str, ...] = ()
 
     @property
     def bytes_selected(self) -> int:
@@ -265,6 +269,7 @@ class Plan:
             "bytes_to_write": self.bytes_to_write,
             "disk_free": self.disk_free,
             "problems": [problem.to_dict() for problem in self.problems],
+            "to_remove": list(self.to_remove),
         }
         return {**report.to_dict(), "plan": plan}
 

@@ -47,6 +47,7 @@ class DownloadOptions(TypedDict, total=False):
     cache_dir: PathText | None
     reuse_from: PathText | Iterable[PathText]
     link: str
+    prune: bool
     connections: int | str
     chunk_size: int | str
     file_size_threshold: int | float | str
@@ -80,6 +81,7 @@ class Options:
     cache_dir: Path | None = None
     reuse_from: tuple[Path, ...] = ()
     link: Link = "clone"
+    prune: bool = False
     connections: int | None = None
     chunk_size_bytes: int | None = None
     file_size_threshold_bytes: int = 200 * MB
@@ -115,6 +117,7 @@ class Options:
             except (ValueError, TypeError, OverflowError) as error:
                 raise UsageError(f"{name}: {error}") from error
         _refuse_two_places(known)
+        _refuse_to_prune_a_cache(known)
         options = cls(**known)  # type: ignore[arg-type]
         options._check()
         return options
@@ -148,6 +151,19 @@ def _refuse_two_places(known: Mapping[str, object]) -> None:
             f"{' and '.join(named)} name two destinations",
             hint="directory puts files into <directory>/<repo name>/, local_dir exactly there, "
             "cache into the shared cache",
+        )
+
+
+def _refuse_to_prune_a_cache(known: Mapping[str, object]) -> None:
+    """Check that only folders are to be pruned.
+
+    Raises:
+        UsageError: it is a cache, which keeps each commit on its own.
+    """
+    if known.get("prune") and (known.get("cache") or known.get("cache_dir") is not None):
+        raise UsageError(
+            "prune is for folders, and the cache keeps every commit on its own",
+            hint="leave out --prune; `hf cache prune` removes commits that nothing refers to",
         )
 
 
@@ -339,6 +355,7 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "cache_dir": ("cache_dir", _optional(_path)),
     "reuse_from": ("reuse_from", lambda value: tuple(map(Path, _texts(value)))),
     "link": ("link", _choice("clone", "hard", "copy")),
+    "prune": ("prune", _flag),
     "connections": ("connections", _connections),
     "chunk_size": ("chunk_size_bytes", _auto_size(1, low=KIB)),
     "file_size_threshold": (

@@ -183,6 +183,20 @@ class Calls:
         """Remove the name of a file or link."""
         self.system("unlink", _unlink_at, *self._at(folder, name))
 
+    def remove_folder(self, parent: Folder, name: str) -> bool:
+        """Remove the folder *name* if it is empty; return whether that was so.
+
+        Raises:
+            OSError: it is no folder, or may not be removed.
+        """
+        try:
+            self.system("rmdir", _rmdir_at, *self._at(parent, name))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
+
     def symlink(self, target: str, folder: Folder, name: str) -> None:
         """Make *name* a symbolic link that says *target*.
 
@@ -360,6 +374,10 @@ def _replace_at(old: str, new: str, old_folder: int | None, new_folder: int | No
 
 def _unlink_at(path: str, folder: int | None) -> None:
     os.unlink(path, dir_fd=folder)
+
+
+def _rmdir_at(path: str, folder: int | None) -> None:
+    os.rmdir(path, dir_fd=folder)
 
 
 def _symlink_at(target: str, path: str, folder: int | None) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from hfdl_async.core.finding import Finding
+from hfdl_async.core.localrecords import clashes_with_records
 from hfdl_async.core.model import ListedFile, Listing, RemoteFile, RepoRef
 from hfdl_async.core.names import shown
 from hfdl_async.core.state import Owner, StoredListing
 from hfdl_async.disk import folder as folder_state
+from hfdl_async.disk import localrecords
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.folder import Folders
+from hfdl_async.disk.folder import Folders, open_to_look
 from hfdl_async.disk.home import Home
 from hfdl_async.disk.partopen import part_key, sweep
 from hfdl_async.disk.placing import LinkMode
+from hfdl_async.disk.provenance import SOMEBODYS, without_downloads
+from hfdl_async.disk.pruning import Pruned, prune
 from hfdl_async.disk.store import Store
-from hfdl_async.errors import UnsafeError
+from hfdl_async.errors import HfdlError, UnsafeError
 
 
 class LocalDir(Store):
@@ -36,6 +42,8 @@ class LocalDir(Store):
     ) -> None:
         home = Home.of_folder(path.absolute())
         super().__init__(home, link=link, follow_symlinks=follow_symlinks, calls=calls)
+        self._asked = True  # the listing is the Hub's, and whole
+        self._wanted: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -84,6 +92,7 @@ class LocalDir(Store):
                 return None
             if repo.revision not in (owner.revision, owner.commit):
                 return None
+            self._asked = False
             files = (ListedFile(file.path, file.size_bytes, file.digest) for file in stored.files)
             return Listing(stored.commit, tuple(files))
 
@@ -107,6 +116,42 @@ class LocalDir(Store):
         gone = [held for path, held in receipts.by_path.items() if path not in kept]
         return tuple(sorted(receipt.path for receipt in await self._fitting(gone)))
 
+    async def survey(
+        self,
+        files: Sequence[RemoteFile],
+        *,
+        verify: bool = False,
+        progress: Callable[[int], None] | None = None,
+        on_read: Callable[[int], None] | None = None,
+        commit: str | None = None,
+    ) -> Mapping[str, Finding]:
+        """Return what lies at the final name of each of *files*; see `Store.survey`.
+
+        What another downloader put there is `OLDER`: it can bring it again.
+        """
+        findings = await super().survey(
+            files, verify=verify, progress=progress, on_read=on_read, commit=commit
+        )
+        if not any(finding.state in SOMEBODYS for finding in findings.values()):
+            return findings
+        root, state = await self._in_thread(open_to_look, self._calls, self._home)
+        try:
+            if root is None:
+                return findings
+            return await without_downloads(
+                self._calls,
+                root,
+                files,
+                findings,
+                follow=self._follow,
+                disk=self._disk,
+                hashing=self._hashing,
+            )
+        finally:
+            for opened in (root, state):
+                if opened is not None:
+                    self._calls.close_folder(opened)
+
     # What writes --------------------------------------------------------------------------
 
     async def begin(self, repo: RepoRef, listing: Listing, files: Iterable[RemoteFile]) -> None:
@@ -119,6 +164,7 @@ class LocalDir(Store):
         """
         self.pin(listing.commit)
         sized = {file.path: file for file in files}
+        self._wanted = tuple(sized)
         selected = {file.path for file in await self.selected()} | set(sized)
         stored = StoredListing(
             listing.commit, tuple(_sized(listing.files, sized)), frozenset(selected)
@@ -137,8 +183,39 @@ class LocalDir(Store):
         folder_state.write_listing(self._calls, folders.state, stored)
         sweep(self._calls, folders.parts, needed)
 
+    async def prune(self, paths: Collection[str]) -> Pruned:
+        """Remove the files of ours, untouched since, that are not among *paths*.
+
+        Raises:
+            StorageError: what was done is not durable.
+        """
+        folders, receipts = self._folders, await self._load_receipts()
+        if folders is None:  # nothing may be written here, and `begin` never was
+            return Pruned(failed=await self.leftovers(paths))
+        work = partial(prune, self._calls, folders, receipts, paths, follow=self._follow)
+        return await self._in_thread(work)
+
     async def finish(self, repo: RepoRef, listing: Listing) -> None:
-        """Do nothing more: every file has its name and its receipt."""
+        """Leave the records by which the reference client knows the files of this download.
+
+        The files are in place without them, so what cannot be written is only noted.
+        """
+        if self._folders is None:  # nothing may be written here, and nothing was
+            return
+        try:
+            await self._in_thread(self._leave_records, self._folders.root, listing)
+        except HfdlError as error:
+            self._notes.append(f"`hf download` will not know these files: {error.message}")
+
+    def _leave_records(self, root: Folder, listing: Listing) -> None:
+        if clashes_with_records(file.path for file in listing.files):
+            return  # these names are the repo's own
+        assert self._receipts is not None, "`begin` has loaded them"
+        known = self._receipts.by_path
+        proven = [known[path] for path in self._wanted if path in known]
+        localrecords.write_records(self._calls, root, proven, listing.commit)
+        if self._asked:
+            localrecords.write_tree(self._calls, root, listing)
 
 
 def _sized(listed: Iterable[ListedFile], known: Mapping[str, RemoteFile]) -> Iterator[RemoteFile]:

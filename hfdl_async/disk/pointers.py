@@ -6,8 +6,6 @@ a new one and nothing in between.
 
 from __future__ import annotations
 
-import errno
-import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
@@ -16,7 +14,7 @@ from itertools import groupby
 from hfdl_async.core.hubcache import pointer_name, pointer_target
 from hfdl_async.core.model import RemoteFile
 from hfdl_async.disk.calls import Calls, Folder, is_link
-from hfdl_async.disk.folder import folder_at, split_path
+from hfdl_async.disk.folder import Folders, folder_at, split_path
 from hfdl_async.disk.publish import Outcomes
 from hfdl_async.disk.statefiles import remove_if_there, temporary_name
 from hfdl_async.disk.trouble import translate
@@ -28,20 +26,28 @@ class Pointer(Enum):
     MISSING = "missing"  # nothing, or a link to something else
     LINK = "link"  # the link that belongs there
     CONTENT = "content"  # a plain file: made where links cannot be
+    BLOCKED = "blocked"  # a folder, or a file where a folder has to be
 
 
 def look_at(
-    calls: Calls, root: Folder, files: Iterable[RemoteFile], commit: str
+    calls: Calls, root: Folder, files: Iterable[RemoteFile], commit: str, *, follow: bool = False
 ) -> dict[str, Pointer]:
-    """Return what lies at the pointer of each of *files*, by path."""
+    """Return what lies at the pointer of each of *files*, by path.
+
+    *follow* is about folders on the way.
+
+    Raises:
+        OSError: ELOOP when a folder on the way is a link; it cannot be looked into.
+    """
     found: dict[str, Pointer] = {}
     for folder, inside in _by_folder(files, commit):
         try:
-            with folder_at(calls, root, folder) as opened:
-                for file in inside:
-                    found[file.path] = _look(calls, opened, file)
-        except OSError:  # not there, or something else is in the way: making it will say so
-            found.update({file.path: Pointer.MISSING for file in inside})
+            with folder_at(calls, root, folder, follow=follow) as opened:
+                found.update((file.path, _look(calls, opened, file)) for file in inside)
+        except FileNotFoundError:
+            found.update((file.path, Pointer.MISSING) for file in inside)
+        except NotADirectoryError:
+            found.update((file.path, Pointer.BLOCKED) for file in inside)
     return found
 
 
@@ -49,35 +55,47 @@ def _look(calls: Calls, folder: Folder, file: RemoteFile) -> Pointer:
     name = split_path(file.path)[1]
     try:
         status = calls.look(folder, name)
-    except OSError:
+    except FileNotFoundError:
         return Pointer.MISSING
-    if stat.S_ISREG(status.st_mode):
-        return Pointer.CONTENT
-    if is_link(status) and calls.link_target(folder, name) == pointer_target(file):
-        return Pointer.LINK
-    return Pointer.MISSING
+    if is_link(status):
+        same = calls.link_target(folder, name) == pointer_target(file)
+        return Pointer.LINK if same else Pointer.MISSING
+    if stat.S_ISDIR(status.st_mode):
+        return Pointer.BLOCKED
+    return Pointer.CONTENT if stat.S_ISREG(status.st_mode) else Pointer.MISSING
 
 
-def make(calls: Calls, root: Folder, files: Iterable[RemoteFile], commit: str) -> Outcomes:
+def make(
+    calls: Calls,
+    folders: Folders,
+    files: Iterable[RemoteFile],
+    commit: str,
+    *,
+    follow: bool = False,
+) -> Outcomes:
     """Make the pointers of *files*, durably; return by path what failed."""
     failed: Outcomes = {}
+
+    def note(error: OSError, file: RemoteFile) -> None:
+        where = folders.root.join(pointer_name(file, commit))
+        failed.setdefault(file.path, translate(error, where))
+
     for folder, inside in _by_folder(files, commit):
         try:
-            with folder_at(calls, root, folder, create=True) as opened:
+            with folder_at(calls, folders.root, folder, create=True, follow=follow) as opened:
                 for file in inside:
                     try:
-                        _make(calls, opened, file)
+                        _make(calls, opened, file, folders.parts)
                     except OSError as error:
-                        failed[file.path] = translate(error, root.join(pointer_name(file, commit)))
+                        note(error, file)
                 calls.sync_folder(opened)
         except OSError as error:
             for file in inside:
-                where = root.join(pointer_name(file, commit))
-                failed.setdefault(file.path, translate(error, where))
+                note(error, file)
     return failed
 
 
-def _make(calls: Calls, folder: Folder, file: RemoteFile) -> None:
+def _make(calls: Calls, folder: Folder, file: RemoteFile, staging: Folder) -> None:
     name, target = split_path(file.path)[1], pointer_target(file)
     try:
         calls.symlink(target, folder, name)
@@ -85,14 +103,13 @@ def _make(calls: Calls, folder: Folder, file: RemoteFile) -> None:
     except FileExistsError:
         if calls.link_target(folder, name) == target:
             return
-    if stat.S_ISDIR(calls.look(folder, name).st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    temporary = temporary_name(name)
-    calls.symlink(target, folder, temporary)
+    # Whatever is there, or was: the reference client removes a link before it makes the new one.
+    temporary = temporary_name("link")
+    calls.symlink(target, staging, temporary)
     try:
-        calls.rename(folder, temporary, folder, name)
+        calls.rename(staging, temporary, folder, name)
     except OSError:
-        remove_if_there(calls, folder, temporary)
+        remove_if_there(calls, staging, temporary)
         raise
 
 

@@ -99,6 +99,23 @@ class Receipts:
             self._useless += receipt.path in self._receipts
             self._receipts[receipt.path] = receipt
 
+    def drop(self, state: Folder, paths: Iterable[str]) -> None:
+        """Forget the receipts of *paths*, durably; the log is rewritten in one step.
+
+        Raises:
+            OSError: the log is as it was.
+        """
+        gone = set(paths) & self._receipts.keys()
+        if not gone:
+            return
+        before = self._receipts
+        self._receipts = {path: held for path, held in before.items() if path not in gone}
+        try:
+            self._rewrite(state, [])
+        except OSError:
+            self._receipts = before
+            raise
+
     def _add(self, state: Folder, fresh: list[Receipt]) -> None:
         data = b"".join(map(encode_receipt, fresh))
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT

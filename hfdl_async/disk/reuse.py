@@ -88,15 +88,18 @@ def _walk(folder: Path) -> Iterator[tuple[str, Home]]:
             yield os.path.join(path, name), homes[path]
 
 
-def find_in_cache(cache: Path, files: Iterable[RemoteFile]) -> dict[str, Path]:
+def find_in_cache(
+    cache: Path, files: Iterable[RemoteFile], *, besides: str | None = None
+) -> dict[str, Path]:
     """Return the blobs below *cache* that are called after the digests of *files*, by content key.
 
-    Only names and sizes are compared: whoever takes one over proves it.
+    Only names and sizes are compared: whoever takes one over proves it. The repo's folder *besides*
+    is left out.
     """
     wanted = {file.digest.hex: file for file in files if file.digest is not None}
     found: dict[str, Path] = {}
     for repo in _entries(cache):
-        if not is_repo_folder(repo):
+        if not is_repo_folder(repo) or repo == besides:
             continue
         blobs = cache / repo / "blobs"
         for name in wanted.keys() & set(_entries(blobs)):

@@ -14,52 +14,41 @@ does it, and readers do not mind.
 from __future__ import annotations
 
 import os
-import stat
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import anyio
 from anyio import to_thread
 
 from hfdl_async.core.finding import Finding, Found
-from hfdl_async.core.hubcache import (
-    CACHEDIR_TAG,
-    MAX_TREE_BYTES,
-    blob_name,
-    decode_tree,
-    digest_of_blob,
-    encode_tree,
-    pointer_name,
-    ref_name,
-    repo_folder_name,
-)
+from hfdl_async.core.hubcache import blob_name, pointer_name, repo_folder_name
 from hfdl_async.core.model import ListedFile, Listing, PlannedFile, RemoteFile, RepoRef
 from hfdl_async.core.names import Naming, is_commit
-from hfdl_async.core.sealed import StateRefused
 from hfdl_async.core.state import StoredListing
+from hfdl_async.disk import commits, pointers
 from hfdl_async.disk import folder as folder_state
-from hfdl_async.disk import pointers
 from hfdl_async.disk.bloblocks import BlobLocks
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.folder import Folders, folder_at, split_path
+from hfdl_async.disk.folder import Folders
 from hfdl_async.disk.home import Home
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES
 from hfdl_async.disk.partfile import PartFile
 from hfdl_async.disk.partopen import part_key, sweep
 from hfdl_async.disk.placing import LinkMode
 from hfdl_async.disk.pointers import Pointer
+from hfdl_async.disk.probe import can_link
+from hfdl_async.disk.pruning import Pruned
 from hfdl_async.disk.publish import Outcomes
-from hfdl_async.disk.reading import read_content
+from hfdl_async.disk.reading import opener_at, read_content
 from hfdl_async.disk.repair import seed
-from hfdl_async.disk.statefiles import read_state, temporary_name, write_state
+from hfdl_async.disk.reuse import find_in_cache
 from hfdl_async.disk.store import AnyPart, HasFile, Store
 from hfdl_async.disk.survey import receipt_for
 from hfdl_async.errors import HfdlError, IntegrityError, StorageError
 
 KEEP_PARTS_SECONDS = 14 * 86400.0  # of other commits, which somebody may want to go on with
-MAX_REF_BYTES = 4096
 _WRONG = (Found.FOREIGN, Found.CHANGED, Found.ROTTEN, Found.OLDER)
 
 
@@ -78,16 +67,21 @@ class SharedCache(Store):
         *,
         link: LinkMode = "clone",
         links: bool = True,
+        follow_symlinks: bool = False,
         calls: Calls | None = None,
     ) -> None:
         cache = cache.absolute()
         name = repo_folder_name(repo.repo_id, repo.repo_type)
-        super().__init__(Home.of_cache(cache / name), link=link, calls=calls)
+        home = Home.of_cache(cache / name)
+        super().__init__(home, link=link, follow_symlinks=follow_symlinks, calls=calls)
         self._cache = cache
         self._links = links
         self._locks = BlobLocks(cache / ".locks" / name)
         self._pointers: dict[str, Pointer] = {}
-        self._no_blob: frozenset[str] = frozenset()  # files that lie at their pointer's name
+        self._plain: set[str] = set()  # files whose content lies at their pointer's name
+        self._absent: set[str] = set()
+        self._listed: Listing | None = None  # as found in the cache
+        self._pieced: Listing | None = None  # put together from what is here: no whole repo
 
     @property
     def path(self) -> Path:
@@ -96,7 +90,7 @@ class SharedCache(Store):
 
     def name_of(self, file: RemoteFile) -> str:
         """Return where the content of *file* lies below the repo's folder."""
-        if self._links and file.path not in self._no_blob:
+        if self._links and file.path not in self._plain:
             return blob_name(file)
         return pointer_name(file, self._commit)
 
@@ -110,17 +104,16 @@ class SharedCache(Store):
         found = await super().naming(may_write=may_write)
         if may_write and self._links:
             folders = await self._open_folders()
-            self._links = await self._in_thread(_can_link, self._calls, folders.state)
-        return found
+            self._links = await self._in_thread(can_link, self._calls, folders.state)
+        taken = len(f"snapshots/{self._commit}/")
+        return replace(found, max_path_bytes=max(found.max_path_bytes - taken, 1))
 
     async def known_listing(self, commit: str) -> Listing | None:
         """Return what the cache has as the listing of *commit*, or None."""
-
-        def read(root: Folder | None, _state: Folder | None) -> Listing | None:
-            data = self._read(root, f"trees/{commit}.json", MAX_TREE_BYTES)
-            return None if data is None else decode_tree(data, commit)
-
-        return await self._look(read)
+        self._listed = await self._look(
+            lambda root, _state: commits.read_tree(self._calls, root, commit)
+        )
+        return self._listed
 
     async def stored_listing(self, repo: RepoRef) -> Listing | None:
         """Return what the cache knows of *repo* at its revision without asking anybody.
@@ -130,51 +123,50 @@ class SharedCache(Store):
         commit = await self.commit_of(repo.revision)
         if commit is None:
             return None
-        return await self.known_listing(commit) or await self._look_listed(commit)
+        known = await self.known_listing(commit)
+        if known is not None:
+            return known
+        files = await self._asked_for(commit)
+        self._pieced = Listing(commit, tuple(files.values())) if files else None
+        return self._pieced
 
     async def commit_of(self, revision: str) -> str | None:
         """Return the commit that *revision* is, as far as the cache knows."""
         if is_commit(revision):
             return revision
-        name = ref_name(revision)
-
-        def read(root: Folder | None, _state: Folder | None) -> str | None:
-            data = self._read(root, name, MAX_REF_BYTES) if name else None
-            text = "" if data is None else data.decode("ascii", "replace").strip()
-            return text if is_commit(text) else None
-
-        return await self._look(read)
+        return await self._look(lambda root, _state: commits.read_ref(self._calls, root, revision))
 
     async def selected(self) -> tuple[RemoteFile, ...]:
-        """Return the files that the snapshot has names for, whatever those lead to."""
+        """Return what was asked for here, by us or others, at the pinned commit."""
+        files = await self._asked_for(self._commit)
         listing = await self.known_listing(self._commit)
-        present = await self._look_listed(self._commit)
-        if present is None:
-            return ()
-        files = {file.path: file for file in present.files}
         if listing is not None:
-            files.update({file.path: file for file in listing.files if file.path in files})
+            files.update((file.path, file) for file in listing.files if file.path in files)
         return tuple(
             RemoteFile(file.path, file.size_bytes or 0, file.digest) for file in files.values()
         )
 
-    async def _look_listed(self, commit: str) -> Listing | None:
-        def look() -> Listing | None:
-            base = self._root / "snapshots" / commit
-            files = tuple(_files_below(base))
-            return Listing(commit, files) if files else None
+    async def _asked_for(self, commit: str) -> dict[str, ListedFile]:
+        """Return the files that the snapshot has names for, and those that we know it is to have.
 
-        return await self._in_thread(look)
+        What a name leads to does not count here.
+        """
 
-    def _read(self, root: Folder | None, path: str, limit: int) -> bytes | None:
-        if root is None:
-            return None
-        folder, name = split_path(path)
-        try:
-            with folder_at(self._calls, root, folder) as opened:
-                return read_state(self._calls, opened, name, limit)
-        except (OSError, StateRefused):
-            return None  # then it is as if it were not there
+        def look(_root: Folder | None, state: Folder | None) -> dict[str, ListedFile]:
+            snapshot = self._root / "snapshots" / commit
+            files = {file.path: file for file in commits.files_in(snapshot)}
+            stored = None if state is None else folder_state.read_listing(self._calls, state)
+            for file in _files_of(stored, commit):
+                files[file.path] = ListedFile(file.path, file.size_bytes, file.digest)
+            return files
+
+        return await self._look(look)
+
+    def _find_in_cache(self, cache: Path, files: Sequence[RemoteFile]) -> dict[str, Path]:
+        # The survey has looked at the blobs of this repo: what is still wanted is not there.
+        looked_at = self._links and not self._plain and cache == self._cache
+        besides = self._root.name if looked_at else None
+        return find_in_cache(cache, files, besides=besides)
 
     async def survey(
         self,
@@ -182,6 +174,7 @@ class SharedCache(Store):
         *,
         verify: bool = False,
         progress: Callable[[int], None] | None = None,
+        on_read: Callable[[int], None] | None = None,
         commit: str | None = None,
     ) -> Mapping[str, Finding]:
         """Return what the cache has of each of *files*, by path; see `Store.survey`.
@@ -198,30 +191,36 @@ class SharedCache(Store):
                 hint="use --local-dir, or an endpoint that publishes digests",
             )
         await self._look(lambda root, _state: self._look_at_pointers(root, files))
-        findings = await super().survey(files, verify=verify, progress=progress, commit=commit)
+        findings = await super().survey(
+            files, verify=verify, progress=progress, on_read=on_read, commit=commit
+        )
+        self._absent = {path for path, held in findings.items() if held.state is Found.ABSENT}
         return {path: self._judge(path, finding) for path, finding in findings.items()}
 
     def _look_at_pointers(self, root: Folder | None, files: Sequence[RemoteFile]) -> None:
-        if root is None:
-            self._pointers, self._no_blob = {}, frozenset()
-            return
-        self._pointers = pointers.look_at(self._calls, root, files, self._commit)
-        plain = [file for file in files if self._pointers[file.path] is Pointer.CONTENT]
-        self._no_blob = frozenset(
-            file.path for file in plain if not os.path.exists(root.join(blob_name(file)))
-        )
+        found = dict.fromkeys((file.path for file in files), Pointer.MISSING)
+        if root is not None:
+            found |= pointers.look_at(self._calls, root, files, self._commit, follow=self._follow)
+        self._pointers.update(found)
+        self._plain.difference_update(found)
+        self._plain.update(path for path, what in found.items() if what is Pointer.CONTENT)
 
     def _judge(self, path: str, finding: Finding) -> Finding:
+        pointer = self._pointers[path]
+        if pointer is Pointer.BLOCKED:
+            return Finding(Found.IN_THE_WAY)
         if finding.state in _WRONG:
-            # What a damaged link leads to is not ours to take over.
             return replace(finding, state=Found.WRONG)
-        if finding.is_right and self._links and path not in self._no_blob:
-            return replace(finding, nameless=self._pointers.get(path) is not Pointer.LINK)
-        return finding
+        nameless = self._links and pointer is Pointer.MISSING
+        return replace(finding, nameless=True) if finding.is_right and nameless else finding
 
-    async def leftovers(self, paths: object) -> tuple[str, ...]:
+    async def leftovers(self, paths: Collection[str]) -> tuple[str, ...]:
         """Return nothing: other commits have their own snapshots."""
         return ()
+
+    async def prune(self, paths: Collection[str]) -> Pruned:
+        """Remove nothing, for the same reason."""
+        return Pruned()
 
     # What writes --------------------------------------------------------------------------
 
@@ -239,13 +238,11 @@ class SharedCache(Store):
     def _begin(
         self, folders: Folders, repo: RepoRef, commit: str, files: Sequence[RemoteFile]
     ) -> None:
-        cache = self._calls.open_root(str(self._cache))
-        try:
-            self._write_if_missing(cache, "CACHEDIR.TAG", CACHEDIR_TAG)
-        finally:
-            self._calls.close_folder(cache)
+        commits.write_tag(self._calls, self._cache, folders)
+        earlier = folder_state.read_listing(self._calls, folders.state, self._notes.append)
+        known = {file.path: file for file in (*_files_of(earlier, commit), *files)}
+        stored = StoredListing(commit, tuple(known.values()), frozenset(known))
         folder_state.write_owner(self._calls, folders.state, repo, commit)
-        stored = StoredListing(commit, tuple(files), frozenset(file.path for file in files))
         folder_state.write_listing(self._calls, folders.state, stored)
         needed = {part_key(file, commit) for file in files}
         sweep(self._calls, folders.parts, needed | _recent(self._calls, folders.parts))
@@ -261,12 +258,13 @@ class SharedCache(Store):
         if not nameless:
             return
         folders = await self._open_folders()
-        failed = await self._in_thread(
-            pointers.make, self._calls, folders.root, nameless, self._commit
-        )
+        failed = await self._in_thread(self._make_pointers, folders, nameless)
         for error in failed.values():
             if error is not None:
                 raise error
+
+    def _make_pointers(self, folders: Folders, files: Iterable[RemoteFile]) -> Outcomes:
+        return pointers.make(self._calls, folders, files, self._commit, follow=self._follow)
 
     async def open(self, item: PlannedFile) -> AnyPart:
         """Return the part for *item*; see `Store.open`.
@@ -274,36 +272,50 @@ class SharedCache(Store):
         Waits while another program fetches the same blob, and then takes over what that brought.
         """
         file = item.file
+        if file.size_bytes <= IN_MEMORY_BYTES:
+            return await super().open(item)  # fetched twice sooner than locked
         assert file.digest is not None, "the cache is for files with a digest"
-        waited = False
-        if file.size_bytes > IN_MEMORY_BYTES:  # a small file is fetched twice sooner than locked
-            waited = await self._locks.take(file.digest.hex)
+        let_go = partial(self._locks.release, file.digest.hex)
+        waited = await self._locks.take(file.digest.hex)
         try:
             part = await super().open(item)
-            if waited and isinstance(part, PartFile) and not part.has_claims:
-                await self._take_over(part)
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._locks.release(file.digest.hex)
+            let_go()
             raise
+        assert isinstance(part, PartFile)
+        part.on_end = let_go
+        if waited or file.path in self._absent:
+            try:
+                await self._take_over(part)
+            except BaseException:
+                await part.close()
+                raise
         return part
 
     async def _take_over(self, part: PartFile) -> None:
-        """Fill *part* from a blob that appeared meanwhile, if it is right."""
-        file = part.file
+        """Fill *part* with what appeared at its final name meanwhile, if that is right."""
+        file, place = part.file, str(self.place_of(part.file))
         assert file.digest is not None
-        place = await to_thread.run_sync(os.path.realpath, self.place_of(file))
+        if await to_thread.run_sync(_size_of, place, limiter=self._disk) != file.size_bytes:
+            return
+        folders = await self._open_folders()
         try:
             content = await read_content(
                 self._calls,
                 place,
-                lambda: os.open(place, os.O_RDONLY | getattr(os, "O_BINARY", 0)),
+                opener_at(
+                    self._calls,
+                    folders.root,
+                    self.name_of(file),
+                    follow=self._follow,
+                    through_links=True,
+                ),
                 [file.digest.algorithm],
                 limiter=self._hashing,
             )
             if content.digests[file.digest.algorithm] == file.digest and content.steady:
                 receipt = receipt_for(file, content.found, content.cells, self._commit)
-                await seed(self._calls, part, place, receipt, self._disk)
+                await seed(self._calls, part, place, receipt, self._disk, follow=True)
         except StorageError:
             return  # nothing came of it: the bytes are fetched
 
@@ -312,23 +324,21 @@ class SharedCache(Store):
         try:
             return await super().publish(parts)
         finally:
-            with anyio.CancelScope(shield=True):
-                for part in parts:
-                    if part.file.digest is not None:
-                        await self._locks.release(part.file.digest.hex)
+            for part in parts:
+                if part.file.digest is not None:
+                    self._locks.release(part.file.digest.hex)
 
     def _complete(self, folders: Folders, placed: Sequence[RemoteFile]) -> Outcomes:
         linked = [file for file in placed if self.name_of(file) == blob_name(file)]
-        return pointers.make(self._calls, folders.root, linked, self._commit)
+        return self._make_pointers(folders, linked)
 
     async def copy(self, item: PlannedFile, report: Callable[[int], None]) -> None:
         """Place the content that *item*.copy_of names; see `Store.copy`.
 
         Two files of one repo with the same content share their blob: only a name is made.
         """
-        source = item.copy_of or ""
-        origin = replace(item.file, path=source)
-        if os.path.isabs(source) or self.name_of(origin) != self.name_of(item.file):
+        assert item.copy_of is not None, "only for files that are a copy of something"
+        if os.path.isabs(item.copy_of) or not await self._shares(item.file, item.copy_of):
             await super().copy(item, report)
             return
         folders = await self._open_folders()
@@ -339,50 +349,55 @@ class SharedCache(Store):
             raise error
         report(item.file.size_bytes)
 
+    async def _shares(self, file: RemoteFile, origin: str) -> bool:
+        """Return whether the file *origin* has the blob of *file*, and that is proven."""
+        name = self.name_of(file)
+        if name != self.name_of(replace(file, path=origin)):
+            return False
+        receipt = (await self._load_receipts()).by_path.get(name)
+        if receipt is None or receipt.digest != file.digest:
+            return False
+        return bool(await self._fitting([receipt]))
+
     async def finish(self, repo: RepoRef, listing: Listing) -> None:
         """Keep *listing* and, last, note which commit *repo*'s revision is.
 
         The files are in place without it, so what cannot be written is only noted.
         """
-        folders = await self._open_folders()
+
+        def look(root: Folder | None, _state: Folder | None) -> list[commits.Document]:
+            kept = self._listed is not None and self._listed.commit == listing.commit
+            listed = kept or listing == self._pieced
+            return commits.unwritten(self._calls, root, repo.revision, listing, listed=listed)
+
+        was_open = self._folders is not None
         try:
-            await self._in_thread(self._finish, folders.root, repo.revision, listing)
+            unwritten = await self._look(look)
+            if unwritten:  # else a cache that is read-only is as good
+                folders = await self._open_folders()
+                await self._in_thread(commits.write, self._calls, folders, unwritten)
         except HfdlError as error:
             self._notes.append(f"the cache could not be completed: {error.message}")
-
-    def _finish(self, root: Folder, revision: str, listing: Listing) -> None:
-        tree = encode_tree(listing)
-        if tree is not None:
-            with folder_at(self._calls, root, "trees", create=True) as trees:
-                self._write_if_missing(trees, f"{listing.commit}.json", tree)
-        ref = None if revision == listing.commit else ref_name(revision)
-        commit = listing.commit.encode("ascii")
-        if ref is not None and self._read(root, ref, MAX_REF_BYTES) != commit:
-            folder, name = split_path(ref)
-            with folder_at(self._calls, root, folder, create=True) as refs:
-                write_state(self._calls, refs, name, commit)
-
-    def _write_if_missing(self, folder: Folder, name: str, data: bytes) -> None:
-        try:
-            self._calls.look(folder, name)
-        except FileNotFoundError:
-            write_state(self._calls, folder, name, data)
+        finally:
+            if not was_open:  # nobody holds the lock who would close them
+                await self.close()
 
     async def close(self) -> None:
         """Let go of the folders and of every blob."""
-        await self._locks.release_all()
+        self._locks.release_all()
         await super().close()
 
 
-def _can_link(calls: Calls, folder: Folder) -> bool:
-    """Return whether the file system has symbolic links, tried out in *folder*."""
-    name = temporary_name("link")
+def _files_of(stored: StoredListing | None, commit: str) -> tuple[RemoteFile, ...]:
+    """Return what earlier runs of ours were asked for at *commit*."""
+    return stored.files if stored is not None and stored.commit == commit else ()
+
+
+def _size_of(place: str) -> int | None:
     try:
-        calls.symlink("target", folder, name)
+        return os.stat(place).st_size
     except OSError:
-        return False
-    calls.unlink(folder, name)
-    return True
+        return None
 
 
 def _recent(calls: Calls, parts: Folder) -> set[str]:
@@ -396,21 +411,3 @@ def _recent(calls: Calls, parts: Folder) -> set[str]:
         except FileNotFoundError:
             continue
     return recent
-
-
-def _files_below(base: Path) -> Iterable[ListedFile]:
-    """Yield the files of a snapshot, with the digest that the name of their blob says."""
-    for folder, _, names in os.walk(base):
-        for name in names:
-            place = os.path.join(folder, name)
-            path = os.path.relpath(place, base).replace(os.sep, "/")
-            digest = None
-            if os.path.islink(place):
-                digest = digest_of_blob(os.path.basename(os.readlink(place)))
-            try:
-                status = os.stat(place)
-            except OSError:
-                yield ListedFile(path, None, digest)
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield ListedFile(path, status.st_size, digest)

@@ -38,7 +38,7 @@ from hfdl_async.disk.repair import seed
 from hfdl_async.disk.reuse import find_elsewhere, find_in_cache
 from hfdl_async.disk.settled import Settled
 from hfdl_async.disk.settling import Settler
-from hfdl_async.disk.survey import Survey, at_final_names
+from hfdl_async.disk.survey import Survey, at_final_names, renewed_by_link
 from hfdl_async.disk.trouble import translated
 from hfdl_async.errors import HfdlError
 
@@ -84,6 +84,7 @@ class Store:
         self._settler = Settler(self._disk)
         self._folders: Folders | None = None
         self._receipts: Receipts | None = None
+        self._linked: dict[int, set[str]] = {}  # by inode: names of one file that we linked
         self._commit = ""
         self._notes: list[str] = []
 
@@ -128,13 +129,14 @@ class Store:
         *,
         verify: bool = False,
         progress: Callable[[int], None] | None = None,
+        on_read: Callable[[int], None] | None = None,
         commit: str | None = None,
     ) -> Mapping[str, Finding]:
         """Return what lies at the final name of each of *files*, by path.
 
-        *progress* is called with the number of files that are done. *verify* reads even what a
-        receipt covers. *commit* is what a receipt without a digest must be of; None believes it
-        whatever commit it is of.
+        *progress* is called with the number of files that are done, *on_read* with each count of
+        bytes that were read. *verify* reads even what a receipt covers. *commit* is what a receipt
+        without a digest must be of; None believes it whatever commit it is of.
 
         Raises:
             UnsafeError: a folder on the way is a link. StorageError: it cannot be read.
@@ -155,7 +157,9 @@ class Store:
                 disk=self._disk,
                 hashing=self._hashing,
             )
-            found = await survey.look_at(list(named.values()), verify=verify, progress=progress)
+            found = await survey.look_at(
+                list(named.values()), verify=verify, progress=progress, on_read=on_read
+            )
         finally:
             for opened in (root, state):
                 if opened is not None:
@@ -172,32 +176,41 @@ class Store:
         files: Iterable[RemoteFile],
         reuse_from: Sequence[Path] = (),
         *,
-        cache: Path | None = None,
+        caches: Sequence[Path] = (),
         progress: Progress | None = None,
     ) -> Mapping[str, Path]:
         """Return where on this machine the content of *files* may lie, by content key.
 
         Looks into this store itself (by receipts that fit), into the folders *reuse_from* (what
-        has no receipt is read), and into the shared *cache* (by name: a blob's name is its
+        has no receipt is read), and into the shared *caches* (by name: a blob's name is its
         digest). Whoever takes it over proves it.
         """
         files = [file for file in files if file.digest is not None and file.size_bytes]
         receipts = await self._load_receipts()
         digests = {file.digest for file in files}
-        own = [held for held in receipts.by_path.values() if held.digest in digests]
+        lacking = {self.name_of(file) for file in files}  # what lies there is not the content
+        own = [
+            held
+            for path, held in receipts.by_path.items()
+            if held.digest in digests and path not in lacking
+        ]
         found: dict[str, Path] = {}
         for receipt in await self._fitting(own):
             key = RemoteFile(receipt.path, receipt.size, receipt.digest).content_key
             if key is not None:
                 found.setdefault(key, self._root / receipt.path)
-        if cache is not None:
+        for cache in caches:
             rest = [file for file in files if file.content_key not in found]
-            found.update(await self._in_thread(find_in_cache, cache, rest))
+            found.update(await self._in_thread(self._find_in_cache, cache, rest))
         rest = [file for file in files if file.content_key not in found]
         others = await find_elsewhere(
             self._calls, rest, reuse_from, limiter=self._hashing, progress=progress
         )
         return {**others, **found}
+
+    def _find_in_cache(self, cache: Path, files: Sequence[RemoteFile]) -> dict[str, Path]:
+        """Return where the shared *cache* may have the content of *files*. In a thread."""
+        return find_in_cache(cache, files)
 
     async def _fitting(self, receipts: Sequence[Receipt]) -> list[Receipt]:
         def look(root: Folder | None, _state: Folder | None) -> list[Receipt]:
@@ -287,7 +300,10 @@ class Store:
             if item.repair_from is not None and not part.has_claims:
                 receipt = (await self._load_receipts()).by_path.get(self.name_of(file))
                 if receipt is not None:
-                    await seed(self._calls, part, item.repair_from, receipt, self._disk)
+                    await seed(
+                        self._calls, part, item.repair_from, receipt, self._disk,
+                        follow=self.follows_links,
+                    )  # fmt: skip
         except BaseException:
             await part.close()
             raise
@@ -356,8 +372,30 @@ class Store:
         with anyio.CancelScope(shield=True):
             async with self._publishing:
                 outcome = (await self._publish([settled]))[item.file.path]
+                if outcome is None and self._link == "hard":
+                    await self._renew_receipts(self.name_of(item.file), source)
         if outcome is not None:
             raise outcome
+
+    async def _renew_receipts(self, name: str, source: str) -> None:
+        """Make the receipts here fit again of what is now one file with *name*, just proven.
+
+        Another name for a file is a change of it as far as the change time can tell.
+        """
+        folders, receipts = await self._open_folders(), await self._load_receipts()
+        placed = receipts.by_path[name]
+        names = self._linked.setdefault(placed.inode, set())
+        names |= {name, self._name_below(source)}
+        held = [receipts.by_path[one] for one in names if one in receipts.by_path]
+        renewed = await self._in_thread(
+            renewed_by_link, self._calls, folders.root, held, placed, self._follow
+        )
+        if renewed:
+            await self._in_thread(receipts.append, folders.state, renewed)
+
+    def _name_below(self, source: str) -> str:
+        """Return the name below the root of the path *source*, if it is there."""
+        return os.path.relpath(source, self._root).replace(os.sep, "/")
 
     async def close(self) -> None:
         """Let go of the folders; they open again when they are needed."""

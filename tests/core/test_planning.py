@@ -200,6 +200,8 @@ def found(state: Found, *, receipt: Receipt | None = None) -> Finding:
 MINE = found(Found.CHANGED, receipt=receipt())
 ROTTEN = found(Found.ROTTEN, receipt=receipt())
 OF_OLDER = found(Found.CHANGED, receipt=receipt(Digest("sha256", "cd" * 32)))
+WRONG = found(Found.WRONG)
+NAMELESS = Finding(Found.FITS, receipt=receipt(), nameless=True)
 FETCH, REUSE = Action.FETCH, Action.REUSE
 ROWS = {
     "nothing": Row(found(Found.ABSENT), {}, FETCH),
@@ -224,6 +226,21 @@ ROWS = {
     "not ours": Row(found(Found.FOREIGN), {}, FETCH, "unsafe"),
     "not ours, repairing": Row(found(Found.FOREIGN), {"fix_broken": True}, FETCH, "unsafe"),
     "not ours, forced": Row(found(Found.FOREIGN), {"force": True}, FETCH),
+    "of the right name, but wrong": Row(WRONG, {}, FETCH, warns=True, heals=True),
+    "of the right name, but wrong, only looking": Row(
+        WRONG, {"verify": True}, FETCH, "integrity", warns=True, heals=True
+    ),
+    "of the right name, but wrong, repairing": Row(
+        WRONG, {"fix_broken": True}, FETCH, warns=True, heals=True
+    ),
+    "of the right name, but wrong, forced": Row(
+        WRONG, {"force": True}, FETCH, warns=True, heals=True
+    ),
+    "ours, of the right name, but wrong": Row(
+        found(Found.WRONG, receipt=receipt()), {}, FETCH, warns=True, heals=True, repairs=True
+    ),
+    "right, but nobody finds it": Row(NAMELESS, {}, REUSE, adopts=True),
+    "right, but nobody finds it, forced": Row(NAMELESS, {"force": True}, FETCH),
     "a symlink": Row(found(Found.LINK), {}, FETCH),
     "in the way": Row(found(Found.IN_THE_WAY), {}, FETCH, "storage"),
     "in the way, forced": Row(found(Found.IN_THE_WAY), {"force": True}, FETCH, "storage"),

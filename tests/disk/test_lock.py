@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 HOLD = """
 import anyio, sys
 from pathlib import Path
+from hfdl_async.disk.home import Home
 from hfdl_async.disk.lock import Lock
 async def main():
     async with Lock(Home.of_folder(Path(sys.argv[1]))):
