@@ -93,6 +93,13 @@ def deep(session: nox.Session) -> None:
 
 
 @nox.session
+def readers(session: nox.Session) -> None:
+    """Load a real model by name from the cache with transformers; installs torch for it."""
+    session.install(".", *_group("test"))
+    session.run("pytest", "-m", "readers", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure against `hf download`, see benchmarks/README.md."""
     session.install(".")

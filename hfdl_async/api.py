@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from hfdl_async.checking import check
+from hfdl_async.checking import Checked, check_cached, check_folder
 from hfdl_async.core import events
 from hfdl_async.core.controller import Decision, OpeningController
 from hfdl_async.core.model import Plan, Report
 from hfdl_async.core.options import DownloadOptions, Options, overlaid
 from hfdl_async.core.verdict import VerifyReport
+from hfdl_async.destination import find_cache
 from hfdl_async.disk.status import StatusReport, read_status
 from hfdl_async.display import Display, choose
 from hfdl_async.drawing import Drawing
@@ -207,7 +208,7 @@ class Downloader:
         """Re-check a folder by content and return what was found.
 
         Args:
-            target: the folder of an earlier download.
+            target: the folder of an earlier download; with `cache` or `cache_dir` a repo.
             repair: fetch again what is bad or missing, as little of it as possible.
             offline: compare with our receipts only, and ask nobody.
             display: draws the progress.
@@ -218,12 +219,17 @@ class Downloader:
             HfdlError: the Hub cannot be asked, or the disk cannot be read.
         """
         values = Options.parse(overlaid(self._values, options))
-        path = Path(os.path.abspath(target))  # noqa: ASYNC240 - looks at no disk
-        checked = await self._aside(
-            lambda work: check(path, values, self._services, work.tally, offline=offline),
-            title=str(target),
-            display=display,
-        )
+
+        async def steps(work: Work) -> Checked:
+            cache = await anyio.to_thread.run_sync(find_cache, values)
+            services, tally = self._services, work.tally
+            if cache is not None:
+                name = os.fspath(target)
+                return await check_cached(name, cache, values, services, tally, offline=offline)
+            path = Path(os.path.abspath(target))  # noqa: ASYNC240 - looks at no disk
+            return await check_folder(path, values, services, tally, offline=offline)
+
+        checked = await self._aside(steps, title=str(target), display=display)
         if not (repair and checked.repairable):
             return checked.report
         job = self._launch(checked.repair_request(values), display or self._display, None)

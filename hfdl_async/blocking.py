@@ -112,13 +112,26 @@ class HFDownloader:
         return api.download(self.model_id, **self._options)
 
 
+def block_on(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what the coroutine that *make* makes returns, wherever this is called.
+
+    Where a loop already runs, that is another loop in another thread.
+    """
+    return _in_another_thread(make) if _in_a_loop() else asyncio.run(make())
+
+
 def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    if _in_a_loop():
+        _warn_once()
+    return block_on(make)
+
+
+def _in_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(make())
-    _warn_once()
-    return _in_another_thread(make)
+        return False
+    return True
 
 
 def _in_another_thread(make: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
+
+import anyio
 
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import Listing, RemoteFile, RepoRef, Report
 from hfdl_async.core.options import Options
 from hfdl_async.core.state import Owner
 from hfdl_async.core.verdict import CheckStatus, VerifiedFile, VerifyReport
+from hfdl_async.destination import Destination
 from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.disk.sharedcache import SharedCache
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.net import reference
 from hfdl_async.preparing import Request, Services, open_hub
 from hfdl_async.refusing import shorten
+
+
+class Place(TypedDict, total=False):
+    """The option that names the place that was checked."""
+
+    local_dir: Path
+    cache_dir: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,7 @@ class Checked:
 
     report: VerifyReport
     owner: Owner
+    place: Place
     gone: frozenset[str] = frozenset()
 
     @property
@@ -46,7 +59,7 @@ class Checked:
             options,
             repo_type=owner.repo_type,
             revision=owner.revision,
-            local_dir=self.report.path,
+            **self.place,
             include=(),
             exclude=(),
             verify=True,
@@ -72,7 +85,7 @@ class Checked:
         return replace(self.report, files=files, duration_seconds=seconds, warnings=tuple(warnings))
 
 
-async def check(
+async def check_folder(
     path: Path, options: Options, services: Services, tally: Tally, *, offline: bool
 ) -> Checked:
     """Read every file that was asked for in *path* and compare it with its digest.
@@ -89,41 +102,103 @@ async def check(
     if owner is None or not (receipts or unfinished):
         raise NotFoundError(
             f"{path} holds nothing that hfdl has verified",
-            hint="name the folder of a finished download, such as downloads/<repo name>",
+            hint="name the folder of a finished download, such as downloads/<repo name>; "
+            "a repo in the shared cache is checked with --cache",
         )
+    folder.pin(owner.commit)
     files = [RemoteFile(item.path, item.size, item.digest) for item in receipts.values()]
-    files += unfinished
+    found = _Found(folder, owner, [*files, *unfinished], {"local_dir": path})
+    return await _check(found, options, services, tally, offline=offline)
+
+
+async def check_cached(
+    target: str, cache: Path, options: Options, services: Services, tally: Tally, *, offline: bool
+) -> Checked:
+    """Read every file that *cache* has of the repo *target* and compare it with its digest.
+
+    Raises:
+        NotFoundError: the cache has nothing of it.
+        HfdlError: as `check_folder`.
+    """
+    parsed = await anyio.to_thread.run_sync(
+        lambda: reference.parse_target(
+            target,
+            repo_type=options.repo_type,
+            revision=options.revision,
+            endpoint=options.endpoint,
+        )
+    )
+    repo = parsed.repo
+    place = SharedCache(
+        cache,
+        repo,
+        links=reference.may_link(),
+        follow_symlinks="symlinks" in options.allow,
+    )
+    commit = await place.commit_of(repo.revision)
+    if commit is not None:
+        place.pin(commit)
+    files = await place.selected() if commit is not None else ()
+    if commit is None or not files:
+        raise NotFoundError(
+            f"{cache} has nothing of {repo.repo_id} at {repo.revision}",
+            hint="check the name; `hfdl REPO --cache` downloads it",
+        )
+    owner = Owner(repo.repo_id, repo.repo_type, repo.endpoint, repo.revision, commit)
+    found = _Found(place, owner, list(files), {"cache_dir": cache})
+    return await _check(found, options, services, tally, offline=offline)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What there is to check."""
+
+    destination: Destination
+    owner: Owner
+    files: list[RemoteFile]
+    place: Place
+
+
+async def _check(
+    found: _Found, options: Options, services: Services, tally: Tally, *, offline: bool
+) -> Checked:
+    destination, owner, files = found.destination, found.owner, found.files
     endpoint = options.endpoint or reference.default_endpoint()
     repo = RepoRef(owner.repo_id, owner.repo_type, owner.revision, endpoint)
     if offline:
-        listing = await folder.stored_listing(repo)
+        listing = await destination.stored_listing(repo)
     else:
         listing, files = await _by_the_hub(files, repo, owner.commit, options, services, tally)
-    listed = {file.path for file in listing.files} if listing else set(receipts)
+    listed = {file.path for file in (listing.files if listing else files)}
     gone = [file.path for file in files if file.path not in listed]
     warnings = [*options.warnings]
     if gone:
         warnings.append(f"of an older commit, checked by receipt only: {shorten(gone)}")
     tally.phase = "checking"
-    tally.files_total = len(files)
+    tally.files_total, tally.listed_files = len(files), 0
+    sizes = {destination.place_of(file): file.size_bytes for file in files}
+    tally.bytes_total = sum(sizes.values())
     started = services.clock.monotonic()
 
     def on_checked(count: int) -> None:
         tally.listed_files = count
 
-    findings = await folder.survey(files, verify=True, progress=on_checked)
+    def on_read(count: int) -> None:
+        tally.bytes_finished += count
+
+    findings = await destination.survey(files, verify=True, progress=on_checked, on_read=on_read)
     checked = tuple(_judge(file, findings[file.path]) for file in files)
     report = VerifyReport(
         repo_id=owner.repo_id,
         repo_type=owner.repo_type,
         commit=owner.commit,
-        path=path,
+        path=destination.path,
         files=checked,
         bytes_checked=sum(file.size_bytes for file in checked if file.found is not None),
         duration_seconds=services.clock.monotonic() - started,
         warnings=tuple(warnings),
     )
-    return Checked(report, owner, frozenset(gone))
+    return Checked(report, owner, found.place, frozenset(gone))
 
 
 async def _by_the_hub(
@@ -148,9 +223,9 @@ async def _by_the_hub(
 
 def _judge(file: RemoteFile, finding: Finding) -> VerifiedFile:
     status: CheckStatus = "bad"
-    if finding.is_right:
+    if finding.is_right and not finding.nameless:
         status = "ok"
-    elif finding.state is Found.ABSENT:
+    elif finding.state is Found.ABSENT or finding.nameless:
         status = "missing"
     found = file.digest if status == "ok" else finding.found
     return VerifiedFile(file.path, file.size_bytes, status, file.digest, found)

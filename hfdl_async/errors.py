@@ -7,6 +7,7 @@ message is positional and everything else is an attribute, so that errors pickle
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -27,11 +28,30 @@ __all__ = [
     "ProtocolError",
     "RangeIgnoredError",
     "RateLimitedError",
+    "Refusal",
     "ServerError",
     "StorageError",
     "UnsafeError",
     "UsageError",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What of a server's answer made an error, as far as it may be shown.
+
+    Attributes:
+        url: what was asked for, without a query.
+        status: the HTTP status.
+        code, message: what the Hub says in `X-Error-Code` and `X-Error-Message`, or nothing.
+        request_id: the Hub's name for the request, or nothing.
+    """
+
+    url: str
+    status: int
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
 
 
 class HfdlError(Exception):
@@ -43,6 +63,7 @@ class HfdlError(Exception):
         ends_run: whether every other file would meet the same failure.
         hint: the next step for the user, or None.
         report: after a run, what had been achieved; None before.
+        refusal: the answer that says so, where a server gave one.
     """
 
     exit_code: ClassVar[int] = 1
@@ -53,6 +74,7 @@ class HfdlError(Exception):
         super().__init__(message)
         self.hint = hint
         self.report: Report | None = None
+        self.refusal: Refusal | None = None
 
     @property
     def message(self) -> str:

@@ -6,6 +6,7 @@ it, do the names fit, is there room. Only when all of that is known is anything 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from hfdl_async.core.model import (
     RepoRef,
     RequestCounts,
 )
-from hfdl_async.core.names import find_problems
+from hfdl_async.core.names import find_problems, is_commit
 from hfdl_async.core.options import Options
 from hfdl_async.core.planning import (
     Decisions,
@@ -35,11 +36,11 @@ from hfdl_async.core.planning import (
     without_risky,
 )
 from hfdl_async.core.retry import Policy
-from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.destination import Destination, choose, find_cache
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.tally import Tally
-from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
+from hfdl_async.errors import NotFoundError, StorageError, UnsafeError, UsageError
 from hfdl_async.net import reference
 from hfdl_async.net.answer import Timeouts
 from hfdl_async.net.hub import Hub
@@ -69,11 +70,20 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whose files, from where, into which folder; known without asking anybody."""
+    """Whose files, from where, into which folder; known without asking anybody.
+
+    Attributes:
+        cache: the shared cache that is the destination instead of `folder`, or None.
+        reuse_from: the folders whose content may be taken over.
+        caches: the shared caches in which content may be found, whatever the destination.
+    """
 
     repo: RepoRef
     files: tuple[str, ...]
     folder: Path
+    cache: Path | None
+    reuse_from: tuple[Path, ...]
+    caches: tuple[Path, ...]
     options: Options
 
 
@@ -82,7 +92,8 @@ class Prepared:
     """A plan and everything that will carry it out."""
 
     plan: Plan
-    folder: LocalDir
+    listing: Listing
+    place: Destination
     source: HubSource | None
 
 
@@ -101,7 +112,33 @@ def find_target(request: Request) -> Target:
     )
     files = request.files + ((parsed.path,) if parsed.path else ())
     base = options.local_dir or options.directory / parsed.repo.name
-    return Target(parsed.repo, files, base.expanduser().absolute(), options)
+    cache = find_cache(options)
+    caches = dict.fromkeys([cache or reference.default_cache(), reference.default_cache()])
+    return Target(
+        parsed.repo,
+        files,
+        base.expanduser().absolute(),
+        cache,
+        _folders_to_reuse(options),
+        tuple(caches),
+        options,
+    )
+
+
+def _folders_to_reuse(options: Options) -> tuple[Path, ...]:
+    """Return the folders whose content may be taken over.
+
+    Raises:
+        UsageError: there is no such folder; a run without it would fetch what it should not.
+    """
+    folders = tuple(folder.expanduser().absolute() for folder in options.reuse_from)
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UsageError(
+                f"--reuse-from: there is no folder {folder}",
+                hint="name a folder whose content may be taken over, or leave the option out",
+            )
+    return folders
 
 
 class Preparation:
@@ -116,9 +153,7 @@ class Preparation:
         self._services = services
         self._tally = tally
         self._options = options = target.options
-        self._folder = LocalDir(
-            target.folder, link=options.link, follow_symlinks="symlinks" in options.allow
-        )
+        self._folder = choose(target.repo, target.folder, target.cache, options)
         self._started = services.clock.monotonic()
         self._warnings = list(options.warnings)
         self._hub: Hub | None = None
@@ -127,8 +162,13 @@ class Preparation:
 
     @property
     def path(self) -> Path:
-        """The folder of the files."""
+        """The folder of the files; in a cache only the commit says which it is."""
         return self._folder.path
+
+    @property
+    def known_path(self) -> Path | None:
+        """The folder of the files, as soon as it is known."""
+        return None if self._target.cache is not None and self.commit is None else self.path
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -160,7 +200,10 @@ class Preparation:
             self._check_space(plan, free, total)
         except StorageError as error:
             problems.append(Problem(None, error.kind, error.message))
-        return replace(plan, problems=tuple(problems), warnings=tuple(self._warnings))
+        gone = await self._leftovers(listing) if self._options.prune else ()
+        return replace(
+            plan, problems=tuple(problems), warnings=tuple(self._warnings), to_remove=gone
+        )
 
     async def prepare(
         self, stack: AsyncExitStack, on_wait: Callable[[Holder | None], None]
@@ -182,15 +225,20 @@ class Preparation:
         free, total = await self._folder.space()
         plan = self._make(listing, decisions, free, ())
         self._refuse_the_impossible(plan, not_locked)
+        if not_locked is not None and any(found.nameless for found in self._findings.values()):
+            raise not_locked
         self._check_space(plan, free, total)
-        await self._warn_of_leftovers(listing)
+        if not self._options.prune:
+            gone = await self._leftovers(listing)
+            self._warn_of("of an older commit, and no longer in the repo", gone)
         if may_write:
             await self._begin(listing, files, decisions)
         chunk_bytes = self._options.chunk_size_bytes
         source = (
             HubSource(self._hub, listing.commit, chunk_bytes=chunk_bytes) if self._hub else None
         )
-        return Prepared(replace(plan, warnings=tuple(self._warnings)), self._folder, source)
+        plan = replace(plan, warnings=tuple(self._warnings))
+        return Prepared(plan, listing, self._folder, source)
 
     async def _begin(
         self, listing: Listing, files: Sequence[RemoteFile], decisions: Decisions
@@ -208,10 +256,7 @@ class Preparation:
         if needed and not_locked is not None:
             raise not_locked
         if fetched and self._hub is None:
-            raise NotFoundError(
-                f"offline, and not here: {shorten(fetched)}",
-                hint="unset HF_HUB_OFFLINE to download what is missing",
-            )
+            raise _not_here(fetched)
 
     # -- the hub ---------------------------------------------------------------------------
 
@@ -220,23 +265,36 @@ class Preparation:
             listing = await self._stored_listing()
         else:
             self._hub = hub = await open_hub(self.repo, self._options, self._services)
-            commit = self._request.pinned
-            if commit is None:
-                self.repo, commit = await hub.pin()
-            self.commit = commit
-            listing = await hub.listing(commit, self._on_listed)
+            listing = await self._listing_of(hub)
         self.commit = listing.commit
+        self._folder.pin(listing.commit)
         selected = await self._select(listing)
         if self._hub is not None:
             return listing, await self._hub.measure(selected)
+        lost = [file.path for file in selected if file.size_bytes is None]
+        if lost:
+            raise _not_here(lost)
         return listing, tuple(_as_remote(file) for file in selected)
+
+    async def _listing_of(self, hub: Hub) -> Listing:
+        """Return the listing of the commit that is wanted; what never changes is not asked for."""
+        commit = self._request.pinned
+        if commit is None and is_commit(self.repo.revision):
+            known = await self._folder.known_listing(self.repo.revision)
+            if known is not None:
+                return known
+        if commit is None:
+            self.repo, commit = await hub.pin()
+        self.commit = commit
+        known = await self._folder.known_listing(commit)
+        return known or await hub.listing(commit, self._on_listed)
 
     async def _stored_listing(self) -> Listing:
         stored = await self._folder.stored_listing(self.repo)
         if stored is None:
+            place = self._target.cache or self.path
             raise NotFoundError(
-                f"offline, and {self.path} has nothing of {self.repo.repo_id} "
-                f"at {self.repo.revision}",
+                f"offline, and {place} has nothing of {self.repo.repo_id} at {self.repo.revision}",
                 hint="unset HF_HUB_OFFLINE to download it",
             )
         return stored
@@ -307,14 +365,15 @@ class Preparation:
             files, verify=self._options.verify, progress=self._on_listed, commit=listing.commit
         )
         absent = [file for file in files if not self._findings[file.path].is_right]
-        elsewhere = await self._folder.elsewhere(absent, self._options.reuse_from)
-        decisions = decide(files, self._findings, elsewhere, self._options, self._target.folder)
+        elsewhere = await self._folder.elsewhere(
+            absent, self._target.reuse_from, caches=self._target.caches
+        )
+        decisions = decide(files, self._findings, elsewhere, self._options, self._folder.place_of)
         self._warnings += decisions.warnings
         return decisions
 
-    async def _warn_of_leftovers(self, listing: Listing) -> None:
-        names = await self._folder.leftovers([file.path for file in listing.files])
-        self._warn_of("of an older commit, and no longer in the repo", names)
+    async def _leftovers(self, listing: Listing) -> tuple[str, ...]:
+        return await self._folder.leftovers([file.path for file in listing.files])
 
     # -- the plan --------------------------------------------------------------------------
 
@@ -366,6 +425,13 @@ async def open_hub(repo: RepoRef, options: Options, services: Services) -> Hub:
         allow=options.allow,
         jitter=services.jitter,
         clock=services.clock,
+    )
+
+
+def _not_here(paths: Sequence[str]) -> NotFoundError:
+    return NotFoundError(
+        f"offline, and not here: {shorten(paths)}",
+        hint="unset HF_HUB_OFFLINE to download what is missing",
     )
 
 

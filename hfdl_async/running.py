@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
@@ -13,6 +13,7 @@ from hfdl_async.core.model import (
     ByteRange,
     Chunk,
     FileReport,
+    Listing,
     PlannedFile,
     RemoteFile,
     RepoRef,
@@ -20,10 +21,11 @@ from hfdl_async.core.model import (
     RequestCounts,
 )
 from hfdl_async.core.verdict import account, conclude, ending
+from hfdl_async.destination import Destination
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.engine import Ports, Run, Settings
 from hfdl_async.engine.line import Line
-from hfdl_async.errors import NotFoundError
+from hfdl_async.errors import NotFoundError, StorageError
 from hfdl_async.job import Work
 from hfdl_async.preparing import (
     Preparation,
@@ -33,6 +35,7 @@ from hfdl_async.preparing import (
     find_target,
     policy_of,
 )
+from hfdl_async.refusing import shorten
 
 
 class Download:
@@ -46,6 +49,7 @@ class Download:
         self._preparation: Preparation | None = None
         self._prepared: Prepared | None = None
         self._outcomes: dict[str, FileReport] = {}
+        self._told: list[str] = []
 
     async def run(self) -> None:
         """Prepare, fetch, and raise what the outcomes add up to.
@@ -59,9 +63,27 @@ class Download:
         async with AsyncExitStack() as stack:
             self._prepared = await self._preparation.prepare(stack, self._on_wait)
             await self._fetch(self._prepared)
-        verdict = conclude(account(self._planned(), self._outcomes))
-        if verdict.error is not None:
-            raise verdict.error
+            verdict = conclude(account(self._planned(), self._outcomes))
+            if verdict.error is not None:
+                raise verdict.error
+            place, listing = self._prepared.place, self._prepared.listing
+            if target.options.prune:
+                await self._prune(place, listing)
+            await place.finish(self._preparation.repo, listing)
+
+    async def _prune(self, place: Destination, listing: Listing) -> None:
+        """Remove what the repo no longer has; every selected file is in place by now."""
+        try:
+            pruned = await place.prune([file.path for file in listing.files])
+        except StorageError as error:
+            self._told.append(f"not everything could be removed for good: {error.message}")
+            return
+        if pruned.removed:
+            self._told.append(f"removed {of_no_use(pruned.removed)}")
+        if pruned.kept:
+            self._told.append(f"kept, since somebody changed them, {of_no_use(pruned.kept)}")
+        if pruned.failed:
+            self._told.append(f"could not remove {of_no_use(pruned.failed)}")
 
     async def _fetch(self, prepared: Prepared) -> None:
         plan, tally, clock = prepared.plan, self._work.tally, self._services.clock
@@ -80,7 +102,7 @@ class Download:
         )
         ports = Ports(
             source=prepared.source or Nowhere(),
-            sink=prepared.folder,
+            sink=prepared.place,
             clock=clock,
             jitter=self._services.jitter,
         )
@@ -105,7 +127,7 @@ class Download:
             status=verdict.status,
             exit_code=verdict.exit_code,
             commit=known.commit if known else None,
-            path=known.path if known else None,
+            path=known.known_path if known else None,
             files=files,
             bytes=ByteCounts(
                 selected=tally.bytes_total,
@@ -116,8 +138,14 @@ class Download:
             requests=known.requests() if known else RequestCounts(),
             duration_seconds=self._services.clock.monotonic() - tally.started_at,
             peak_connections=tally.peak_connections,
-            warnings=known.warnings if known else (),
+            warnings=(*(known.warnings if known else ()), *self._told),
         )
+
+
+def of_no_use(paths: Sequence[str]) -> str:
+    """Return how to speak of the files *paths* that a repo no longer has."""
+    files = "1 file that is" if len(paths) == 1 else f"{len(paths)} files that are"
+    return f"{files} no longer in the repo: {shorten(paths)}"
 
 
 class Nowhere:

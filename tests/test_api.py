@@ -36,7 +36,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and ".download_state" not in path.parts
+        if path.is_file() and path.relative_to(folder).parts[0] not in (".download_state", ".cache")
     }
 
 

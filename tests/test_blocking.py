@@ -57,6 +57,17 @@ async def test_works_where_a_loop_runs_and_warns_once(
     assert not [thread for thread in threading.enumerate() if thread.name == "hfdl download"]
 
 
+async def test_what_always_blocks_runs_beside_a_loop_without_a_warning() -> None:
+    threads: list[str] = []
+
+    async def work() -> int:
+        threads.append(threading.current_thread().name)
+        return 7
+
+    assert blocking.block_on(work) == 7
+    assert threads == ["hfdl download"]
+
+
 async def test_the_predecessors_class_downloads_and_returns_true(
     hub: StartHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from hfdl_async import download, verify
+from hfdl_async import Downloader, download, verify
+from hfdl_async.core.events import Event
+from hfdl_async.core.progress import Snapshot
 from hfdl_async.errors import NotFoundError
 from hfdl_async.serving import HostedRepo
-from hfdl_async.testing.faults import Fault, StartHub, Status, without_digests
+from hfdl_async.testing.faults import Fault, ScriptedHub, StartHub, Status, without_digests
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +68,41 @@ async def test_files_that_the_repo_lost_do_not_keep_the_others_from_repair(
     assert not running.log.of("resolve")
 
 
+class LastSnapshot:
+    beat_seconds = 0.001
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+
+    def open(self, title: str) -> None:
+        pass
+
+    def draw(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        pass
+
+    def close(self, snapshot: Snapshot, facts: Sequence[Event]) -> None:
+        self.snapshot = snapshot
+
+
+@pytest.mark.parametrize("place", ["local_dir", "cache_dir"])
+async def test_a_display_sees_the_bytes_that_are_read(
+    hub: StartHub, tmp_path: Path, place: str
+) -> None:
+    files = {**FILES, "twin.txt": b"aaa"}
+    running = await hub(HostedRepo.from_files("org/one", files))
+    asked = {place: tmp_path, "endpoint": running.endpoint}
+    await download("org/one", **asked)  # type: ignore[arg-type]
+    display = LastSnapshot()
+    async with Downloader() as downloader:
+        target = tmp_path if place == "local_dir" else "org/one"
+        options = {"endpoint": running.endpoint} if place == "local_dir" else asked
+        await downloader.verify(target, display=display, **options)
+    seen = display.snapshot
+    size = 12 if place == "local_dir" else 9  # in a cache, twins are one blob
+    assert (seen.bytes_done, seen.bytes_total) == (size, size)
+    assert seen.files_total == 4
+
+
 async def test_why_a_repair_failed_is_told(hub: StartHub, tmp_path: Path) -> None:
     running = await hub(HostedRepo.from_files("org/one", FILES))
     await download("org/one", local_dir=tmp_path, endpoint=running.endpoint)
@@ -73,3 +112,86 @@ async def test_why_a_repair_failed_is_told(hub: StartHub, tmp_path: Path) -> Non
     assert report.exit_code == 6
     [warning] = [text for text in report.warnings if "repaired" in text]
     assert "a.txt" in warning
+
+
+class TestInTheSharedCache:
+    """Re-checking a repo by its name."""
+
+    @pytest.fixture
+    async def running(self, hub: StartHub, tmp_path: Path) -> ScriptedHub:
+        running = await hub(HostedRepo.from_files("org/one", FILES))
+        await download("org/one", cache_dir=tmp_path, endpoint=running.endpoint)
+        running.log.clear()
+        return running
+
+    def snapshot(self, cache: Path) -> Path:
+        [snapshot] = (cache / "models--org--one" / "snapshots").iterdir()
+        return snapshot
+
+    async def check(self, running: ScriptedHub, cache: Path, **more: object) -> dict[str, str]:
+        asked = {"cache_dir": cache, "endpoint": running.endpoint, **more}
+        report = await verify("org/one", **asked)  # type: ignore[arg-type]
+        assert report.path == self.snapshot(cache)
+        return {file.path: file.status for file in report.files}
+
+    async def test_every_file_is_read(self, running: ScriptedHub, tmp_path: Path) -> None:
+        assert await self.check(running, tmp_path) == dict.fromkeys(FILES, "ok")
+        report = await verify("org/one", cache_dir=tmp_path, offline=True)
+        assert report.bytes_checked == sum(map(len, FILES.values()))
+
+    async def test_a_repo_that_is_not_there_cannot_be_checked(
+        self, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        for repo, revision in (("org/two", None), ("org/one", "dev"), ("org/one", "d" * 40)):
+            with pytest.raises(NotFoundError, match="has nothing of"):
+                await verify(repo, revision=revision or "main", cache_dir=tmp_path)
+
+    @pytest.mark.parametrize("offline", [False, True])
+    @pytest.mark.parametrize("tree", [True, False])
+    async def test_what_is_wrong_is_bad_and_what_leads_nowhere_is_missing(
+        self, tree: bool, offline: bool, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        snapshot = self.snapshot(tmp_path)
+        damage((snapshot / "a.txt").resolve())
+        (snapshot / "b.txt").resolve().unlink()
+        if not tree:
+            shutil.rmtree(tmp_path / "models--org--one" / "trees")
+            shutil.rmtree(tmp_path / "models--org--one" / ".hfdl")
+        expected = {"a.txt": "bad", "b.txt": "missing", "c.txt": "ok"}
+        assert await self.check(running, tmp_path, offline=offline) == expected
+        if offline:
+            assert list(running.log) == []
+
+    async def test_a_name_that_leads_elsewhere_or_is_gone_is_missing(
+        self, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        snapshot = self.snapshot(tmp_path)
+        (snapshot / "a.txt").unlink()
+        (snapshot / "a.txt").symlink_to((snapshot / "b.txt").readlink())
+        (snapshot / "c.txt").unlink()
+        expected = {"a.txt": "missing", "b.txt": "ok", "c.txt": "missing"}
+        assert await self.check(running, tmp_path) == expected
+        repaired = await self.check(running, tmp_path, repair=True)
+        assert repaired == {"a.txt": "repaired", "b.txt": "ok", "c.txt": "repaired"}
+        assert not running.log.of("resolve"), "only names were made"
+        assert {path: (snapshot / path).read_bytes() for path in FILES} == FILES
+
+    async def test_what_is_bad_is_fetched_again(self, running: ScriptedHub, tmp_path: Path) -> None:
+        snapshot = self.snapshot(tmp_path)
+        damage((snapshot / "a.txt").resolve())
+        (snapshot / "b.txt").resolve().unlink()
+        repaired = await self.check(running, tmp_path, repair=True)
+        assert repaired == {"a.txt": "repaired", "b.txt": "repaired", "c.txt": "ok"}
+        assert {entry.path for entry in running.log.of("resolve")} == {"a.txt", "b.txt"}
+        assert {path: (snapshot / path).read_bytes() for path in FILES} == FILES
+
+    async def test_a_snapshot_of_plain_files_is_read_where_readers_read_it(
+        self, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        snapshot = self.snapshot(tmp_path)
+        for path, data in FILES.items():  # and the blobs stay: that is what others leave
+            (snapshot / path).unlink()
+            (snapshot / path).write_bytes(data)
+        (snapshot / "a.txt").write_bytes(b"bad")
+        expected = {"a.txt": "bad", "b.txt": "ok", "c.txt": "ok"}
+        assert await self.check(running, tmp_path) == expected

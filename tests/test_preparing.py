@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import random
 import time
 from collections.abc import AsyncIterator
@@ -8,18 +9,29 @@ from pathlib import Path
 
 import anyio
 import pytest
+from huggingface_hub import constants
 
-from hfdl_async.core.model import Action, Plan
+from hfdl_async import download
+from hfdl_async.core.model import Action, Plan, RepoRef
 from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.options import Options
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.lock import Holder
+from hfdl_async.disk.sharedcache import SharedCache
 from hfdl_async.engine.tally import Tally
-from hfdl_async.errors import HfdlError, StorageError, UnsafeError
+from hfdl_async.errors import (
+    HfdlError,
+    IntegrityError,
+    NotFoundError,
+    StorageError,
+    UnsafeError,
+    UsageError,
+)
 from hfdl_async.net.transport import Transport
-from hfdl_async.preparing import Preparation, Prepared, Request, Services, find_target
+from hfdl_async.preparing import Preparation, Prepared, Request, Services, Target, find_target
 from hfdl_async.serving import HostedRepo
-from hfdl_async.testing.faults import Fault, StartHub, without_digests
+from hfdl_async.testing.faults import Fault, ScriptedHub, StartHub, without_digests
+from tests.disk.faults import FaultyCalls, descriptors_balanced
 from tests.repos import MIB, big_repo, small_files, tiny_repo
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +73,8 @@ async def prepare(repo: str, *files: str, **options: object) -> Prepared:
 async def leave_a_part(folder: Path, prepared: Prepared, path: str, data: bytes) -> Path:
     """Leave the first MiB of *path* behind as an interrupted run does; return the parts folder."""
     [item] = [item for item in prepared.plan.files if item.file.path == path]
-    disk = prepared.folder
+    disk = prepared.place
+    assert isinstance(disk, LocalDir)
     part = await disk.open(item)
     await part.prove()
     await part.write(0, [data[:MIB]])
@@ -153,11 +166,12 @@ async def test_what_was_fetched_unverified_is_known_the_next_time(
     asked = {"local_dir": tmp_path, "endpoint": running.endpoint, "allow": ["unverified"]}
     prepared = await prepare("org/one", **asked)
     [item] = prepared.plan.files
-    part = await prepared.folder.open(item)
+    part = await prepared.place.open(item)
     await part.prove()
     await part.write(0, [b"hello"])
-    assert await prepared.folder.publish([part]) == {"a.txt": None}
-    await prepared.folder.close()
+    assert await prepared.place.publish([part]) == {"a.txt": None}
+    assert isinstance(prepared.place, LocalDir)
+    await prepared.place.close()
     again = await plan("org/one", **asked)
     assert [item.action for item in again.files] == [Action.REUSE]
     repo.commit({"a.txt": b"world"}, branch="main")
@@ -189,3 +203,175 @@ async def test_names_and_patterns_mean_the_target_that_the_url_says(tmp_path: Pa
     target = find_target(request)
     assert (target.repo.repo_type, target.repo.revision) == ("dataset", "v1")
     assert (target.folder, target.files) == (tmp_path / "name", ("a",))
+
+
+class TestInTheSharedCache:
+    """What a run asks for, and what it writes, when the destination is the shared cache."""
+
+    @pytest.fixture
+    async def repo(self) -> HostedRepo:
+        return tiny_repo()
+
+    @pytest.fixture
+    async def running(self, repo: HostedRepo, hub: StartHub, tmp_path: Path) -> ScriptedHub:
+        """Give a hub whose repo is complete in the cache; its log is empty."""
+        running = await hub(repo)
+        await download("org/tiny", cache_dir=tmp_path, endpoint=running.endpoint)
+        running.log.clear()
+        return running
+
+    def asked(self, running: ScriptedHub, tmp_path: Path, **more: object) -> dict[str, object]:
+        return {"cache_dir": tmp_path, "endpoint": running.endpoint, **more}
+
+    def commit(self, repo: HostedRepo) -> str:
+        assert repo.head is not None
+        return repo.head.oid
+
+    async def test_a_commit_that_is_complete_is_not_asked_for(
+        self, repo: HostedRepo, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        asked = self.asked(running, tmp_path, revision=self.commit(repo))
+        made = await plan("org/tiny", **asked)
+        prepared = await prepare("org/tiny", **asked)
+        assert {item.action for item in (*made.files, *prepared.plan.files)} == {Action.REUSE}
+        assert made.commit == self.commit(repo)
+        assert list(running.log) == []
+
+    async def test_a_branch_costs_one_request(
+        self, repo: HostedRepo, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        made = await plan("org/tiny", **self.asked(running, tmp_path))
+        assert {item.action for item in made.files} == {Action.REUSE}
+        assert made.path == tmp_path / "models--org--tiny" / "snapshots" / self.commit(repo)
+        assert len(list(running.log)) == 1
+        assert made.requests.api == 1
+
+    async def test_a_listing_that_is_damaged_is_asked_for_again(
+        self, repo: HostedRepo, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        [tree] = (tmp_path / "models--org--tiny" / "trees").iterdir()
+        tree.write_bytes(tree.read_bytes()[:-1])
+        made = await plan("org/tiny", **self.asked(running, tmp_path))
+        assert {item.action for item in made.files} == {Action.REUSE}
+        assert running.log.of("tree")
+        report = await download("org/tiny", **self.asked(running, tmp_path))  # type: ignore[arg-type]
+        assert report.exit_code == 0
+        running.log.clear()
+        await plan("org/tiny", **self.asked(running, tmp_path))
+        assert not running.log.of("tree")
+
+    async def test_offline_it_is_what_the_cache_knows(
+        self, running: ScriptedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        prepared = await prepare("org/tiny", **self.asked(running, tmp_path))
+        assert {item.action for item in prepared.plan.files} == {Action.REUSE}
+        with pytest.raises(NotFoundError, match="nothing of org/tiny at dev"):
+            await prepare("org/tiny", **self.asked(running, tmp_path, revision="dev"))
+        (prepared.plan.path / "config.json").resolve().unlink()
+        with pytest.raises(NotFoundError, match=r"not here: config\.json"):
+            await prepare("org/tiny", **self.asked(running, tmp_path))
+        await prepare("org/tiny", "README.md", **self.asked(running, tmp_path))
+        assert list(running.log) == []
+
+    async def prepare_read_only(self, running: ScriptedHub, tmp_path: Path) -> Prepared:
+        writing = ("mkdir", "write", "rename", "symlink", "link", "unlink", "truncate", "allocate")
+        calls = FaultyCalls(fail_at=1, error=errno.EROFS, for_ever=True, only=writing)
+        asked = self.asked(running, tmp_path)
+        async with preparing("org/tiny", (), **asked) as preparation, AsyncExitStack() as stack:
+            preparation._folder = SharedCache(tmp_path, RepoRef("org/tiny"), calls=calls)
+            prepared = await preparation.prepare(stack, lambda _holder: None)
+            await prepared.place.finish(preparation.repo, prepared.listing)
+            return prepared
+
+    async def test_a_read_only_cache_that_is_complete_is_enough(
+        self, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        with descriptors_balanced():
+            prepared = await self.prepare_read_only(running, tmp_path)
+        assert {item.action for item in prepared.plan.files} == {Action.REUSE}
+        assert prepared.place.notes == ()
+
+    @pytest.mark.parametrize("what", ["link", "blob"])
+    async def test_a_read_only_cache_where_something_is_missing_is_a_storage_error(
+        self, what: str, running: ScriptedHub, repo: HostedRepo, tmp_path: Path
+    ) -> None:
+        link = tmp_path / "models--org--tiny" / "snapshots" / self.commit(repo) / "nested/vocab.txt"
+        (link if what == "link" else link.resolve()).unlink()
+        with pytest.raises(StorageError, match="read-only"):
+            await self.prepare_read_only(running, tmp_path)
+
+    async def test_a_wrong_blob_is_named_and_replaced(
+        self, running: ScriptedHub, repo: HostedRepo, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "models--org--tiny" / "snapshots" / self.commit(repo) / "README.md"
+        path.resolve().write_bytes(b"# tinY\n")
+        asked = self.asked(running, tmp_path)
+        with pytest.raises(IntegrityError, match=r"README\.md"):
+            await prepare("org/tiny", **asked, verify=True)
+        assert path.read_bytes() == b"# tinY\n", "it is left alone"
+        report = await download("org/tiny", **asked)  # type: ignore[arg-type]
+        assert path.read_bytes() == b"# tiny\n"
+        assert [text for text in report.warnings if "README.md" in text]
+        assert report.bytes.downloaded == len(b"# tiny\n")
+        again = await download("org/tiny", **asked)  # type: ignore[arg-type]
+        assert again.warnings == ()
+
+    async def test_the_path_is_known_once_the_commit_is(
+        self, running: ScriptedHub, tmp_path: Path
+    ) -> None:
+        asked = self.asked(running, tmp_path)
+        async with preparing("org/tiny", (), **asked) as preparation:
+            assert preparation.known_path is None
+            await preparation.plan()
+            assert preparation.known_path == preparation.path
+            assert preparation.path.is_dir()
+
+    async def test_a_plan_writes_nothing(self, hub: StartHub, tmp_path: Path) -> None:
+        running = await hub(tiny_repo())
+        made = await plan("org/tiny", **self.asked(running, tmp_path / "new"))
+        assert Action.FETCH in {item.action for item in made.files}
+        assert list(tmp_path.iterdir()) == []
+
+
+def target_of(**options: object) -> Target:
+    return find_target(Request("org/tiny", (), Options.parse(options)))
+
+
+def test_a_folder_to_reuse_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    assert target_of(reuse_from=["~/here"]).reuse_from == (tmp_path / "here",)
+    for missing in ("gone", "file"):
+        with pytest.raises(UsageError, match=missing):
+            target_of(reuse_from=[tmp_path / "here", tmp_path / missing])
+
+
+def test_the_shared_cache_counts_whatever_the_destination(tmp_path: Path) -> None:
+    [default] = target_of(local_dir=tmp_path).caches
+    assert target_of(cache=True).caches == (default,)
+    assert target_of(cache_dir=tmp_path).caches == (tmp_path, default)
+
+
+async def test_content_of_the_default_cache_is_found_for_another_one(
+    hub: StartHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "default"))
+    running = await hub(tiny_repo())
+    await download("org/tiny", cache=True, endpoint=running.endpoint)
+    planned = await plan("org/tiny", cache_dir=tmp_path / "own", endpoint=running.endpoint)
+    assert planned.bytes_to_fetch == 0
+
+
+async def test_a_plan_says_what_would_be_removed(hub: StartHub, tmp_path: Path) -> None:
+    repo = tiny_repo()
+    running = await hub(repo)
+    options: dict[str, object] = {"local_dir": tmp_path, "endpoint": running.endpoint}
+    await download("org/tiny", local_dir=tmp_path, endpoint=running.endpoint)
+    repo.commit({"config.json": b"{}"})
+    assert (await plan("org/tiny", **options)).to_remove == ()
+    planned = await plan("org/tiny", prune=True, **options)
+    assert set(planned.to_remove) == small_files().keys() - {"config.json"}
+    assert planned.to_dict()["plan"]["to_remove"] == list(planned.to_remove)  # type: ignore[index]
+    assert (tmp_path / "README.md").exists()

@@ -10,7 +10,7 @@ from hfdl_async.core.model import ByteRange, RemoteFile
 from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
 from hfdl_async.running import Nowhere
 from hfdl_async.serving import HostedRepo
-from hfdl_async.testing.faults import StartHub
+from hfdl_async.testing.faults import Fault, FlipByte, StartHub
 from tests.repos import small_files, tiny_repo
 
 pytestmark = pytest.mark.anyio
@@ -94,3 +94,32 @@ async def test_nowhere_has_nothing() -> None:
             pass
     assert nowhere.requests().resolve == 0
     assert nowhere.describe_hold() == ""
+
+
+async def test_the_report_says_what_was_removed_and_what_was_not(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    repo = tiny_repo()
+    running = await hub(repo)
+    await download("org/tiny", local_dir=tmp_path, endpoint=running.endpoint)
+    repo.commit({"config.json": b"{}", "nested/vocab.txt": small_files()["nested/vocab.txt"]})
+    (tmp_path / "README.md").write_bytes(b"mine now")
+    report = await download("org/tiny", local_dir=tmp_path, endpoint=running.endpoint, prune=True)
+    removed = "copy/model.safetensors, model.safetensors, nested/empty.txt"
+    assert report.warnings == (
+        f"removed 3 files that are no longer in the repo: {removed}",
+        "kept, since somebody changed them, 1 file that is no longer in the repo: README.md",
+    )
+    assert not (tmp_path / "copy").exists()
+
+
+async def test_a_run_that_fails_removes_nothing(hub: StartHub, tmp_path: Path) -> None:
+    repo = tiny_repo()
+    running = await hub(repo)
+    await download("org/tiny", local_dir=tmp_path, endpoint=running.endpoint)
+    repo.commit({"config.json": b"{}"})
+    running.faults.add(Fault("resolve cache data", FlipByte(0)))
+    with pytest.raises(HfdlError):
+        await download("org/tiny", local_dir=tmp_path, endpoint=running.endpoint, prune=True)
+    for name, data in small_files().items():
+        assert (tmp_path / name).read_bytes() == data

@@ -19,6 +19,7 @@ class Found(Enum):
     ROTTEN = "rotten"  # ours, wrong by content though size and mtime are as recorded
     CHANGED = "changed"  # ours, but somebody changed it since
     FOREIGN = "foreign"  # not ours, and different
+    WRONG = "wrong"  # where only one content may be, another: nobody's work, to be replaced
     LINK = "link"  # a symbolic link at the final name itself
     IN_THE_WAY = "in the way"  # a folder or a special file here, or a file where a folder goes
 
@@ -33,6 +34,7 @@ class Finding:
         part_bytes: bytes of disk space that this part takes up, whatever it holds.
         receipt: the recorded one; for RIGHT a fresh one that is not recorded yet.
         found: the digest of the content, where it was read.
+        nameless: the content is right, but the name that leads to it is missing.
         blocker: for IN_THE_WAY, the path in the repo of what is in the way.
     """
 
@@ -42,6 +44,7 @@ class Finding:
     receipt: Receipt | None = None
     found: Digest | None = None
     blocker: str | None = None
+    nameless: bool = False
 
     @property
     def is_right(self) -> bool:

@@ -53,13 +53,17 @@ class Digest:
 class ListedFile:
     """One file as a listing names it; a mirror may leave out the size or the digest.
 
-    `masked` says that the Hub hides the digest because access was not granted.
+    `masked` says that the Hub hides the digest because access was not granted. `pointer_id` is the
+    git id of the pointer that stands for a large file in the repo, and `xet_hash` its name in the
+    Xet storage: nothing here asks for either, but the shared cache keeps both.
     """
 
     path: str
     size_bytes: int | None
     digest: Digest | None
     masked: bool = False
+    pointer_id: str | None = None
+    xet_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a download will do, known and checked before the first byte of content."""
+    """What a download will do, known and checked before the first byte of content.
+
+    `to_remove` are the paths of files that the repo no longer has, where they are to be pruned.
+    """
 
     repo: RepoRef
     commit: str
@@ -207,6 +214,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     requests: RequestCounts = field(default_factory=lambda: RequestCounts())
     duration_seconds: float = 0.0
+    to_remove: tuple[str, ...] = ()
 
     @property
     def bytes_selected(self) -> int:
@@ -261,6 +269,7 @@ class Plan:
             "bytes_to_write": self.bytes_to_write,
             "disk_free": self.disk_free,
             "problems": [problem.to_dict() for problem in self.problems],
+            "to_remove": list(self.to_remove),
         }
         return {**report.to_dict(), "plan": plan}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hfdl_async.core.model import Problem
 
 STATE_FOLDER = ".download_state"
+CACHE_STATE_FOLDER = ".hfdl"  # in a repo's folder of the shared cache
 MAX_SHOWN_CHARACTERS = 500
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -28,6 +28,7 @@ ALLOWABLE = {
 }
 """What may be allowed, and what that means."""
 ENVIRONMENT_PREFIX = "HFDL_"
+PLACES = frozenset({"directory", "local_dir", "cache", "cache_dir"})
 
 PathText = str | PathLike[str]
 Many = str | Iterable[str]
@@ -42,8 +43,11 @@ class DownloadOptions(TypedDict, total=False):
     exclude: Many
     directory: PathText
     local_dir: PathText | None
+    cache: bool
+    cache_dir: PathText | None
     reuse_from: PathText | Iterable[PathText]
     link: str
+    prune: bool
     connections: int | str
     chunk_size: int | str
     file_size_threshold: int | float | str
@@ -73,8 +77,11 @@ class Options:
     exclude: tuple[str, ...] = ()
     directory: Path = Path("downloads")
     local_dir: Path | None = None
+    cache: bool = False
+    cache_dir: Path | None = None
     reuse_from: tuple[Path, ...] = ()
     link: Link = "clone"
+    prune: bool = False
     connections: int | None = None
     chunk_size_bytes: int | None = None
     file_size_threshold_bytes: int = 200 * MB
@@ -109,11 +116,8 @@ class Options:
                 known[target] = parser(value)
             except (ValueError, TypeError, OverflowError) as error:
                 raise UsageError(f"{name}: {error}") from error
-        if "directory" in known and known.get("local_dir") is not None:
-            raise UsageError(
-                "directory and local_dir name two destinations",
-                hint="directory puts files into <directory>/<repo name>/, local_dir exactly there",
-            )
+        _refuse_two_places(known)
+        _refuse_to_prune_a_cache(known)
         options = cls(**known)  # type: ignore[arg-type]
         options._check()
         return options
@@ -133,13 +137,42 @@ class Options:
         return tuple(f"--allow {name}: {ALLOWABLE[name]}" for name in sorted(self.allow))
 
 
+def _refuse_two_places(known: Mapping[str, object]) -> None:
+    """Check that at most one destination is named: a folder, a base folder, or the cache.
+
+    Raises:
+        UsageError: there are two.
+    """
+    named = [name for name in ("directory", "local_dir") if known.get(name) is not None]
+    if known.get("cache") or known.get("cache_dir") is not None:
+        named.append("cache")
+    if len(named) > 1:
+        raise UsageError(
+            f"{' and '.join(named)} name two destinations",
+            hint="directory puts files into <directory>/<repo name>/, local_dir exactly there, "
+            "cache into the shared cache",
+        )
+
+
+def _refuse_to_prune_a_cache(known: Mapping[str, object]) -> None:
+    """Check that only folders are to be pruned.
+
+    Raises:
+        UsageError: it is a cache, which keeps each commit on its own.
+    """
+    if known.get("prune") and (known.get("cache") or known.get("cache_dir") is not None):
+        raise UsageError(
+            "prune is for folders, and the cache keeps every commit on its own",
+            hint="leave out --prune; `hf cache prune` removes commits that nothing refers to",
+        )
+
+
 def overlaid(defaults: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
-    """Return *defaults* with *values* laid over them; a destination replaces either kind of one."""
-    places = {"directory", "local_dir"}
+    """Return *defaults* with *values* laid over them; a destination replaces any kind of one."""
     kept = {
         name: value
         for name, value in defaults.items()
-        if name not in places or places.isdisjoint(values)
+        if name not in PLACES or PLACES.isdisjoint(values)
     }
     return {**kept, **values}
 
@@ -318,8 +351,11 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "exclude": ("exclude", _texts),
     "directory": ("directory", _path),
     "local_dir": ("local_dir", _optional(_path)),
+    "cache": ("cache", _flag),
+    "cache_dir": ("cache_dir", _optional(_path)),
     "reuse_from": ("reuse_from", lambda value: tuple(map(Path, _texts(value)))),
     "link": ("link", _choice("clone", "hard", "copy")),
+    "prune": ("prune", _flag),
     "connections": ("connections", _connections),
     "chunk_size": ("chunk_size_bytes", _auto_size(1, low=KIB)),
     "file_size_threshold": (

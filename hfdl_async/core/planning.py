@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,7 +151,7 @@ def decide(
     findings: Mapping[str, Finding],
     elsewhere: Mapping[str, Path],
     options: Options,
-    root: Path,
+    place_of: Callable[[RemoteFile], Path],
 ) -> Decisions:
     """Return what to do about each of *files*, given what is in the folder (contract, section 7).
 
@@ -160,18 +160,20 @@ def decide(
         findings: what is at each final name.
         elsewhere: by content key, a file on this machine that holds the content.
         options: `force`, `fix_broken` and `verify` change what may be replaced.
-        root: the folder of the final names.
+        place_of: where the content of a file lies, or will.
     """
     planned, problems, warnings, adopt = [], [], [], []
     for file in files:
         finding = findings[file.path]
-        if finding.state is Found.RIGHT and not options.force:
+        if (finding.state is Found.RIGHT or finding.nameless) and not options.force:
             adopt.append(file)
         if problem := _problem(file, finding, options):
             problems.append(problem)
+        if finding.state is Found.WRONG:
+            warnings.append(f"{file.path}: what the cache has under its digest is something else")
         if finding.state is Found.ROTTEN:
             warnings.append(f"{file.path}: the content on disk has rotted (nobody wrote to it)")
-        planned.append(_planned(file, finding, elsewhere, options, root))
+        planned.append(_planned(file, finding, elsewhere, options, place_of))
     shared = _share_content(planned, linked=options.link == "hard")
     return Decisions(shared, tuple(problems), tuple(warnings), tuple(adopt))
 
@@ -185,8 +187,10 @@ def _problem(file: RemoteFile, finding: Finding, options: Options) -> Problem | 
             return Problem(file.path, "unsafe", text)
         case Found.CHANGED if not (options.force or options.fix_broken):
             return Problem(file.path, "unsafe", "somebody changed this file since it was fetched")
-        case Found.ROTTEN if options.verify and not (options.force or options.fix_broken):
-            text = "the content on disk has rotted, --fix-broken replaces it"
+        case Found.ROTTEN | Found.WRONG if options.verify and not (
+            options.force or options.fix_broken
+        ):
+            text = "the content on disk is wrong, --fix-broken replaces it"
             return Problem(file.path, "integrity", text)
         case _:
             return None
@@ -197,7 +201,7 @@ def _planned(
     finding: Finding,
     elsewhere: Mapping[str, Path],
     options: Options,
-    root: Path,
+    place_of: Callable[[RemoteFile], Path],
 ) -> PlannedFile:
     if finding.is_right and not options.force:
         return PlannedFile(file, Action.REUSE)
@@ -210,8 +214,8 @@ def _planned(
         Action.FETCH,
         have_bytes=min(have, file.size_bytes),
         part_bytes=finding.part_bytes,
-        heals=finding.state is Found.ROTTEN,
-        repair_from=str(root / file.path) if _repairable(file, finding, options) else None,
+        heals=finding.state in (Found.ROTTEN, Found.WRONG),
+        repair_from=str(place_of(file)) if _repairable(file, finding, options) else None,
     )
 
 
@@ -219,7 +223,7 @@ def _repairable(file: RemoteFile, finding: Finding, options: Options) -> bool:
     """Whether a damaged file of this very content lies there, so that its good cells count."""
     return (
         not options.force
-        and finding.state in (Found.ROTTEN, Found.CHANGED)
+        and finding.state in (Found.ROTTEN, Found.CHANGED, Found.WRONG)
         and finding.receipt is not None
         and finding.receipt.digest == file.digest
     )

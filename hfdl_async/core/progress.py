@@ -30,7 +30,7 @@ class Snapshot:
         phase: what the run is doing as a whole.
         note: why nothing moves, or what is being waited for; empty when all is well.
         listed_files: files the Hub has named so far (listing) or that were checked (checking).
-        bytes_done: selected bytes that are on disk, from whatever source.
+        bytes_done: selected bytes that are on disk, from whatever source; in `verify`, bytes read.
         bytes_from_wire: payload bytes received in this run.
         rate_bytes_per_second: smoothed rate of `bytes_from_wire`.
         eta_seconds: until the last byte at this rate, or None while unknown.

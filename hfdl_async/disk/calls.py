@@ -38,12 +38,14 @@ _REPARSE_POINT = 0x400  # Windows: a junction is a link that `S_ISLNK` does not 
 class Folder:
     """An open folder: its descriptor, or only its path where the system has no such thing.
 
-    `may_be_link` is for the destination itself and for links that the user allowed.
+    `may_be_link` is for the destination itself and for links that the user allowed. State files in
+    it are made with `file_mode`, before the umask.
     """
 
     path: str
     fd: int | None = None
     may_be_link: bool = False
+    file_mode: int = 0o666
 
     def join(self, name: str) -> str:
         """Return the path of *name* in it, for messages and for systems without descriptors."""
@@ -115,13 +117,13 @@ class Calls:
                 if is_link(self.look(parent, name)):
                     raise no_such_way(path) from error
                 raise no_folder(path) from error
-            return Folder(path, opened)
+            return Folder(path, opened, file_mode=mode & 0o666)
         found = os.stat(path) if follow else os.lstat(path)
         if not follow and is_link(found):
             raise no_such_way(path)
         if not stat.S_ISDIR(found.st_mode):
             raise no_folder(path)
-        return Folder(path, may_be_link=follow)
+        return Folder(path, may_be_link=follow, file_mode=mode & 0o666)
 
     def make_folder(self, parent: Folder, name: str, mode: int = 0o777) -> bool:
         """Make the folder *name*; return False when something has that name already."""
@@ -166,6 +168,11 @@ class Calls:
         path, fd = self._at(folder, name)
         return os.stat(path, dir_fd=fd, follow_symlinks=False)
 
+    def look_through(self, folder: Folder, name: str) -> os.stat_result:
+        """Return what *name*, a link, leads to."""
+        path, fd = self._at(folder, name)
+        return os.stat(path, dir_fd=fd)
+
     def rename(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
         """Give *name* its new name, replacing what had it; a link there is replaced itself."""
         old, old_fd = self._at(source, name)
@@ -176,6 +183,41 @@ class Calls:
         """Remove the name of a file or link."""
         self.system("unlink", _unlink_at, *self._at(folder, name))
 
+    def remove_folder(self, parent: Folder, name: str) -> bool:
+        """Remove the folder *name* if it is empty; return whether that was so.
+
+        Raises:
+            OSError: it is no folder, or may not be removed.
+        """
+        try:
+            self.system("rmdir", _rmdir_at, *self._at(parent, name))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
+
+    def symlink(self, target: str, folder: Folder, name: str) -> None:
+        """Make *name* a symbolic link that says *target*.
+
+        Raises:
+            FileExistsError: something has that name already.
+        """
+        path, fd = self._at(folder, name)
+        self.system("symlink", _symlink_at, target, path, fd)
+
+    def link_target(self, folder: Folder, name: str) -> str | None:
+        """Return what the link *name* says, or None where there is no link of that name."""
+        path, fd = self._at(folder, name)
+        try:
+            return os.readlink(path, dir_fd=fd)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # something else than a link
+                raise
+            return None
+
     def hardlink(self, source: str, folder: Folder, name: str) -> None:
         """Give the file at the path *source* the second name *name*."""
         path, fd = self._at(folder, name)
@@ -183,12 +225,16 @@ class Calls:
 
     # Files --------------------------------------------------------------------------------
 
-    def open_file(self, folder: Folder, name: str, flags: int, mode: int = 0o666) -> int:
-        """Open *name* in *folder*, never through a link and never anything but a plain file."""
+    def open_file(
+        self, folder: Folder, name: str, flags: int, mode: int = 0o666, *, follow: bool = False
+    ) -> int:
+        """Open *name* in *folder*, only with *follow* through a link, and only a plain file."""
         path, fd = self._at(folder, name)
-        if not _NOFOLLOW or fd is None:
-            self._refuse_link(path)
-        opened = self.system("open", _open_at, path, flags | _FLAGS | _NOFOLLOW, mode, fd)
+        if not follow:
+            flags |= _NOFOLLOW
+            if not _NOFOLLOW or fd is None:
+                self._refuse_link(path)
+        opened = self.system("open", _open_at, path, flags | _FLAGS, mode, fd)
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             os.close(opened)
             raise OSError(errno.EINVAL, "not a plain file", folder.join(name))
@@ -328,6 +374,14 @@ def _replace_at(old: str, new: str, old_folder: int | None, new_folder: int | No
 
 def _unlink_at(path: str, folder: int | None) -> None:
     os.unlink(path, dir_fd=folder)
+
+
+def _rmdir_at(path: str, folder: int | None) -> None:
+    os.rmdir(path, dir_fd=folder)
+
+
+def _symlink_at(target: str, path: str, folder: int | None) -> None:
+    os.symlink(target, path, dir_fd=folder)
 
 
 def _link_at(source: str, path: str, folder: int | None) -> None:

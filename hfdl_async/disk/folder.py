@@ -22,10 +22,9 @@ from hfdl_async.core.state import (
     encode_owner,
 )
 from hfdl_async.disk.calls import Calls, Folder, is_link
+from hfdl_async.disk.home import Home
 from hfdl_async.disk.partopen import Note
 from hfdl_async.disk.statefiles import (
-    PRIVATE_FILE,
-    PRIVATE_FOLDER,
     read_state,
     set_aside,
     write_state,
@@ -49,16 +48,17 @@ class Folders:
             calls.close_folder(folder)
 
 
-def open_for_writing(calls: Calls, path: str, note: Note) -> Folders:
+def open_for_writing(calls: Calls, home: Home, note: Note) -> Folders:
     """Open the folders and make those that are missing.
 
     Raises:
         OSError: ELOOP when one of ours is a link.
     """
-    root = calls.open_root(path, create=True)
-    _set_predecessor_aside(calls, root, note)
-    state = calls.open_folder(root, STATE_FOLDER, create=True, mode=PRIVATE_FOLDER)
-    parts = calls.open_folder(state, PARTS, create=True, mode=PRIVATE_FOLDER)
+    root = calls.open_root(home.root, create=True)
+    if home.state_name == STATE_FOLDER:
+        _set_predecessor_aside(calls, root, note)
+    state = calls.open_folder(root, home.state_name, create=True, mode=home.mode)
+    parts = calls.open_folder(state, PARTS, create=True, mode=home.mode)
     _write_gitignore(calls, state)
     return Folders(root, state, parts)
 
@@ -78,7 +78,7 @@ def _set_predecessor_aside(calls: Calls, root: Folder, note: Note) -> None:
 def _write_gitignore(calls: Calls, state: Folder) -> None:
     if _exists(calls, state, ".gitignore"):
         return
-    fd = calls.open_file(state, ".gitignore", os.O_WRONLY | os.O_CREAT, PRIVATE_FILE)
+    fd = calls.open_file(state, ".gitignore", os.O_WRONLY | os.O_CREAT, state.file_mode)
     try:
         calls.write_at(fd, [b"*\n"], 0)
     finally:
@@ -94,13 +94,13 @@ def _exists(calls: Calls, folder: Folder, name: str) -> bool:
 
 
 @contextmanager
-def open_for_reading(calls: Calls, path: str) -> Iterator[tuple[Folder | None, Folder | None]]:
+def open_for_reading(calls: Calls, home: Home) -> Iterator[tuple[Folder | None, Folder | None]]:
     """Open the destination and our state in it, as far as they exist; changes nothing.
 
     Raises:
         OSError: they cannot be opened.
     """
-    root, state = open_to_look(calls, path)
+    root, state = open_to_look(calls, home)
     try:
         yield root, state
     finally:
@@ -109,18 +109,18 @@ def open_for_reading(calls: Calls, path: str) -> Iterator[tuple[Folder | None, F
                 calls.close_folder(folder)
 
 
-def open_to_look(calls: Calls, path: str) -> tuple[Folder | None, Folder | None]:
+def open_to_look(calls: Calls, home: Home) -> tuple[Folder | None, Folder | None]:
     """Open the destination and our state in it, as far as they exist.
 
     Raises:
         OSError: they cannot be opened.
     """
     try:
-        root = calls.open_root(path)
+        root = calls.open_root(home.root)
     except FileNotFoundError:
         return None, None
     try:
-        return root, calls.open_folder(root, STATE_FOLDER)
+        return root, calls.open_folder(root, home.state_name, mode=home.mode)
     except (FileNotFoundError, NotADirectoryError):
         return root, None  # a file of that name is the predecessor's
     except OSError:

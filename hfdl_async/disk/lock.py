@@ -13,17 +13,17 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from types import TracebackType
 
 import anyio
 from anyio import to_thread
 from filelock import AsyncFileLock, Timeout
 
-from hfdl_async.core.names import STATE_FOLDER, shown
+from hfdl_async.core.names import shown
 from hfdl_async.core.sealed import StateRefused, integer, parse, text_of
 from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.folder import open_for_reading, open_for_writing
+from hfdl_async.disk.home import Home
 from hfdl_async.disk.native import process_alive
 from hfdl_async.disk.partopen import Note
 from hfdl_async.disk.statefiles import read_state, remove_if_there, write_state
@@ -74,11 +74,11 @@ def read_holder(calls: Calls, state: Folder) -> Holder | None:
 
 
 class Lock:
-    """The right to write to the folder *path*; taken and given back by one task at a time."""
+    """The right to write below *home*; taken and given back by one task at a time."""
 
     def __init__(
         self,
-        path: Path,
+        home: Home,
         *,
         calls: Calls | None = None,
         note: Note | None = None,
@@ -86,11 +86,12 @@ class Lock:
         on_wait: OnWait | None = None,
         on_release: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._path = path
+        self._home = home
         self._wait_seconds, self._on_wait, self._on_release = wait_seconds, on_wait, on_release
         self._calls = calls or Calls()
         self._note = note or (lambda _sentence: None)
-        self._file = os.path.join(os.fspath(path), STATE_FOLDER, LOCK)
+        self._file = os.path.join(home.root, home.state_name, LOCK)
+        self._mode = home.mode & 0o666
         self._lock: AsyncFileLock | None = None
 
     async def __aenter__(self) -> Lock:
@@ -119,7 +120,7 @@ class Lock:
         # could otherwise leave a thread behind that gets the lock after we are gone.
         # Its own fallback waits until the lock file is gone, and we have just made that file.
         lock = AsyncFileLock(
-            self._file, timeout=0, mode=0o600, thread_local=False, run_in_executor=False,
+            self._file, timeout=0, mode=self._mode, thread_local=False, run_in_executor=False,
             fallback_to_soft=False,
         )  # fmt: skip
         await self._wait_for(lock)
@@ -168,42 +169,41 @@ class Lock:
                 if error.errno not in _NO_LOCKS:
                     raise
                 self._note(
-                    f"{shown(str(self._path))}: the file system has no locks; "
+                    f"{shown(self._home.root)}: the file system has no locks; "
                     "let no second download work on this folder"
                 )
         return True
 
     def _prepare(self) -> None:
-        path = os.fspath(self._path)
-        with translated(path):
-            folders = open_for_writing(self._calls, path, self._note)
+        with translated(self._home.root):
+            folders = open_for_writing(self._calls, self._home, self._note)
             try:
                 # filelock opens by path; what it would open must be a file of ours.
-                fd = self._calls.open_file(folders.state, LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+                fd = self._calls.open_file(folders.state, LOCK, os.O_RDWR | os.O_CREAT, self._mode)
                 os.close(fd)
             finally:
                 folders.close(self._calls)
 
     def _holder(self) -> Holder | None:
-        with translated(self._file), open_for_reading(self._calls, str(self._path)) as (_, state):
+        with translated(self._file), open_for_reading(self._calls, self._home) as (_, state):
             return None if state is None else read_holder(self._calls, state)
 
     def _sign(self) -> None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         holder = Holder(os.getpid(), socket.gethostname() or "unknown", now)
         data = json.dumps(holder.to_dict()).encode()
-        with translated(self._file), open_for_reading(self._calls, str(self._path)) as (_, state):
+        with translated(self._file), open_for_reading(self._calls, self._home) as (_, state):
             if state is not None:
                 write_state(self._calls, state, HOLDER, data)
 
     def _unsign(self) -> None:
-        with translated(self._file), open_for_reading(self._calls, str(self._path)) as (_, state):
+        with translated(self._file), open_for_reading(self._calls, self._home) as (_, state):
             if state is not None:
                 remove_if_there(self._calls, state, HOLDER)
 
     def _busy(self, holder: Holder | None) -> BusyError:
         who = str(holder) if holder else "another process"
         return BusyError(
-            f"{shown(str(self._path))}: busy, {who} works on it",
+            f"{shown(self._home.root)}: busy, {who} works on it",
             hint="wait for it to end, or run the command without --wait to wait for it",
         )

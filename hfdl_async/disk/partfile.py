@@ -44,6 +44,7 @@ class PartFile:
         disk: anyio.CapacityLimiter,
         hashing: anyio.CapacityLimiter,
     ) -> None:
+        self.on_end: Callable[[], None] | None = None  # once it is closed without being published
         self._calls = calls
         self._parts = parts
         self._file = file
@@ -266,8 +267,13 @@ class PartFile:
         already, self._closed = self._closed, True
         with anyio.CancelScope(shield=True):  # one close and at most two unlinks
             async with self._saving:
-                if not already:
+                if already:
+                    return
+                try:
                     await to_thread.run_sync(self._end, remove, limiter=self._disk)
+                finally:
+                    if self.on_end is not None:
+                        self.on_end()
 
     def _end(self, remove: bool) -> None:
         with translated(self._path):

@@ -145,11 +145,14 @@ def forget(calls: Calls, parts: Folder, keys: set[str]) -> None:
 
 
 def sweep(calls: Calls, parts: Folder, needed: set[str]) -> int:
-    """Remove everything but parts and records whose key is in *needed*; return how many went."""
-    removed = 0
-    for name in calls.names_in(parts):
+    """Remove everything but parts and records whose key is in *needed*; return how many went.
+
+    A record without its part goes as well.
+    """
+    removed, names = 0, set(calls.names_in(parts))
+    for name in names:
         key, dot, kind = name.rpartition(".")
-        if dot + kind in (PART, RECORD) and key in needed:
+        if dot + kind in (PART, RECORD) and key in needed and key + PART in names:
             continue
         if dot + kind in (PART, RECORD, TEMPORARY) or not needed:
             removed += remove_if_there(calls, parts, name)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from hfdl_async.core.names import Naming
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.statefiles import TEMPORARY, remove_if_there
+from hfdl_async.disk.native import UNSUPPORTED
+from hfdl_async.disk.statefiles import TEMPORARY, remove_if_there, temporary_name
 
 _COMPONENT_BYTES = 255
 _PATH_BYTES = {"darwin": 1024, "win32": 32_000}  # Linux and the rest: 4096
@@ -83,6 +84,23 @@ def probe_by_writing(calls: Calls, state: Folder, path: Path) -> Naming:
         remove_if_there(calls, state, composed)
     windows = os.name == "nt" or not _keeps(calls, state, f"probe-{token}:{TEMPORARY}")
     return _naming(path, case_insensitive, normalises, windows=windows)
+
+
+def can_link(calls: Calls, state: Folder) -> bool:
+    """Return whether symbolic links can be made here, tried out in our own folder.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    name = temporary_name("probe-link")
+    try:
+        calls.symlink("target", state, name)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED | {errno.EACCES}:
+            raise
+        return False
+    remove_if_there(calls, state, name)
+    return True
 
 
 def _naming(path: Path, case_insensitive: bool, normalises: bool, *, windows: bool) -> Naming:

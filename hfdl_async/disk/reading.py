@@ -35,13 +35,18 @@ class Content:
     steady: bool
 
 
-def opener_at(calls: Calls, root: Folder, path: str, *, follow: bool = False) -> Opener:
-    """Return what opens *path* below *root* to read it."""
+def opener_at(
+    calls: Calls, root: Folder, path: str, *, follow: bool = False, through_links: bool = False
+) -> Opener:
+    """Return what opens *path* below *root* to read it.
+
+    *follow* is about folders on the way, *through_links* about the file itself.
+    """
 
     def open_it() -> int:
         folder, name = split_path(path)
         with folder_at(calls, root, folder, follow=follow) as parent:
-            return calls.open_file(parent, name, os.O_RDONLY)
+            return calls.open_file(parent, name, os.O_RDONLY, follow=through_links)
 
     return open_it
 

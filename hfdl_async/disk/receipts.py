@@ -19,7 +19,7 @@ from hfdl_async.core.state import (
     encode_receipt,
 )
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.statefiles import PRIVATE_FILE, read_state, set_aside, write_state
+from hfdl_async.disk.statefiles import read_state, set_aside, write_state
 from hfdl_async.disk.trouble import refused_newer
 
 LOG = "receipts.jsonl"
@@ -99,10 +99,27 @@ class Receipts:
             self._useless += receipt.path in self._receipts
             self._receipts[receipt.path] = receipt
 
+    def drop(self, state: Folder, paths: Iterable[str]) -> None:
+        """Forget the receipts of *paths*, durably; the log is rewritten in one step.
+
+        Raises:
+            OSError: the log is as it was.
+        """
+        gone = set(paths) & self._receipts.keys()
+        if not gone:
+            return
+        before = self._receipts
+        self._receipts = {path: held for path, held in before.items() if path not in gone}
+        try:
+            self._rewrite(state, [])
+        except OSError:
+            self._receipts = before
+            raise
+
     def _add(self, state: Folder, fresh: list[Receipt]) -> None:
         data = b"".join(map(encode_receipt, fresh))
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        fd = self._calls.open_file(state, LOG, flags, PRIVATE_FILE)
+        fd = self._calls.open_file(state, LOG, flags, state.file_mode)
         try:
             is_new = os.fstat(fd).st_size == 0
             if is_new:

@@ -16,12 +16,18 @@ from hfdl_async.disk.trouble import translated
 
 
 async def seed(
-    calls: Calls, part: PartFile, damaged: str, receipt: Receipt, limiter: anyio.CapacityLimiter
+    calls: Calls,
+    part: PartFile,
+    damaged: str,
+    receipt: Receipt,
+    limiter: anyio.CapacityLimiter,
+    *,
+    follow: bool = False,
 ) -> None:
     """Fill *part* from the file *damaged* and claim what *receipt* says of each cell.
 
     The claims are not believed: `prove` drops those of damaged cells. Does nothing where the
-    receipt is of another content or has no cells.
+    receipt is of another content or has no cells. *follow*: *damaged* may be a link.
 
     Raises:
         StorageError: the disk refused.
@@ -31,7 +37,8 @@ async def seed(
         return
 
     def open_it() -> int | None:
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+        flags |= 0 if follow else getattr(os, "O_NOFOLLOW", 0)
         with translated(damaged):
             fd = os.open(damaged, flags | getattr(os, "O_BINARY", 0))
         if os.fstat(fd).st_size == file.size_bytes:

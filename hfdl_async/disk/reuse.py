@@ -12,12 +12,13 @@ from pathlib import Path
 import anyio
 from anyio import to_thread
 
+from hfdl_async.core.hubcache import is_repo_folder
 from hfdl_async.core.model import Digest, RemoteFile
-from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.state import Receipt
 from hfdl_async.disk.calls import Calls
 from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.folder import open_for_reading
+from hfdl_async.disk.home import STATE_FOLDERS, Home
 from hfdl_async.disk.reading import Progress, read_content
 from hfdl_async.disk.receipts import Receipts, fits
 from hfdl_async.errors import StorageError
@@ -52,7 +53,7 @@ def candidates(calls: Calls, folder: Path, sizes: Sizes) -> Iterator[Candidate |
     Links to files are followed (a shared cache is made of them), links to folders are not.
     """
     seen: set[tuple[int, int]] = set()
-    receipts: dict[str, Receipts] = {}
+    receipts: dict[Home, Receipts] = {}
     for path, home in _walk(folder):
         try:
             status = os.stat(path)
@@ -66,25 +67,61 @@ def candidates(calls: Calls, folder: Path, sizes: Sizes) -> Iterator[Candidate |
         seen.add(identity)
         if home not in receipts:
             receipts[home] = _receipts_of(calls, home)
-        key = os.path.relpath(path, home).replace(os.sep, "/")
+        # By way of a link it is the receipt of what the link leads to, if that lies here as well.
+        key = os.path.relpath(os.path.realpath(path), os.path.realpath(home.root))
+        key = key.replace(os.sep, "/")
         receipt = receipts[home].by_path.get(key)
         known = receipt if receipt is not None and fits(receipt, status) else None
         yield Candidate(Path(os.path.realpath(path)), status.st_size, known)
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield every file below *folder* and the nearest folder of a download that holds it."""
-    homes: dict[str, str] = {}
+def _walk(folder: Path) -> Iterator[tuple[str, Home]]:
+    """Yield every file below *folder* and the nearest home of a download that holds it."""
+    homes: dict[str, Home] = {}
     for path, folders, names in os.walk(folder):
-        above = homes.get(os.path.dirname(path), os.fspath(folder))
-        homes[path] = path if STATE_FOLDER in folders else above
-        if STATE_FOLDER in folders:
-            folders.remove(STATE_FOLDER)
+        homes[path] = homes.get(os.path.dirname(path), Home.of_folder(folder))
+        for state_name in STATE_FOLDERS:
+            if state_name in folders:
+                homes[path] = Home(path, state_name)
+                folders.remove(state_name)
         for name in names:
             yield os.path.join(path, name), homes[path]
 
 
-def _receipts_of(calls: Calls, home: str) -> Receipts:
+def find_in_cache(
+    cache: Path, files: Iterable[RemoteFile], *, besides: str | None = None
+) -> dict[str, Path]:
+    """Return the blobs below *cache* that are called after the digests of *files*, by content key.
+
+    Only names and sizes are compared: whoever takes one over proves it. The repo's folder *besides*
+    is left out.
+    """
+    wanted = {file.digest.hex: file for file in files if file.digest is not None}
+    found: dict[str, Path] = {}
+    for repo in _entries(cache):
+        if not is_repo_folder(repo) or repo == besides:
+            continue
+        blobs = cache / repo / "blobs"
+        for name in wanted.keys() & set(_entries(blobs)):
+            file, place = wanted[name], Path(os.path.realpath(blobs / name))
+            try:
+                status = os.stat(place)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_size == file.size_bytes:
+                assert file.content_key is not None
+                found.setdefault(file.content_key, place)
+    return found
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _receipts_of(calls: Calls, home: Home) -> Receipts:
     receipts = Receipts(calls)
     try:
         with open_for_reading(calls, home) as (_, state):

@@ -9,7 +9,6 @@ import stat
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.disk.calls import Calls, Folder, is_link
 
-PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # names of private repos are nobody else's business
 TEMPORARY = ".tmp"  # ends the name of every file that is worthless once its writer is gone
 
 
@@ -42,23 +41,28 @@ def read_state(calls: Calls, folder: Folder, name: str, limit: int) -> bytes | N
     return bytes(buffer[:count])
 
 
-def write_state(calls: Calls, folder: Folder, name: str, data: bytes) -> None:
+def write_state(
+    calls: Calls, folder: Folder, name: str, data: bytes, *, staging: Folder | None = None
+) -> None:
     """Replace the state file *name* in one step: the old one stays until the new one is safe.
+
+    It is written in *staging*, or beside the old one: in a folder that others read, nothing may be
+    left behind when we are killed.
 
     Raises:
         OSError: the old one is still there.
     """
-    temporary = temporary_name(name)
-    fd = calls.open_file(folder, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    temporary, aside = temporary_name(name), staging or folder
+    fd = calls.open_file(aside, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, folder.file_mode)
     try:
         try:
             calls.write_at(fd, [data], 0)
             calls.sync_data(fd)
         finally:
             calls.close(fd)
-        calls.rename(folder, temporary, folder, name)
+        calls.rename(aside, temporary, folder, name)
     except OSError:
-        remove_if_there(calls, folder, temporary)
+        remove_if_there(calls, aside, temporary)
         raise
     calls.sync_folder(folder)
 

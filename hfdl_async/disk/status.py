@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hfdl_async.core.model import RemoteFile, RepoType
-from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.state import Owner, Receipt, StoredListing
 from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.folder import open_for_reading, read_listing, read_owner
+from hfdl_async.disk.home import STATE_FOLDERS, Home
 from hfdl_async.disk.lock import Holder, read_holder
 from hfdl_async.disk.receipts import Receipts
 from hfdl_async.disk.survey import leftover_parts, recorded_size_at
@@ -78,23 +79,25 @@ def read_status(base: Path, *, calls: Calls | None = None) -> StatusReport:
     base = base.absolute()
     places = [base]
     try:
-        places += sorted(place for place in base.iterdir() if place.name != STATE_FOLDER)
+        places += sorted(place for place in base.iterdir() if place.name not in STATE_FOLDERS)
     except OSError:
         return StatusReport(())
-    found = (_read(calls, place) for place in places if _has_state(place))
+    homes = [home for place in places if (home := _home_at(place)) is not None]
+    found = (_read(calls, home) for home in homes)
     return StatusReport(tuple(folder for folder in found if folder is not None))
 
 
-def _has_state(place: Path) -> bool:
-    try:
-        return stat.S_ISDIR((place / STATE_FOLDER).lstat().st_mode)
-    except OSError:
-        return False
+def _home_at(place: Path) -> Home | None:
+    for home in (Home.of_folder(place), Home.of_cache(place)):
+        with suppress(OSError):
+            if stat.S_ISDIR((place / home.state_name).lstat().st_mode):
+                return home
+    return None
 
 
-def _read(calls: Calls, place: Path) -> FolderStatus | None:
+def _read(calls: Calls, home: Home) -> FolderStatus | None:
     try:
-        with open_for_reading(calls, str(place)) as (root, state):
+        with open_for_reading(calls, home) as (root, state):
             if root is None or state is None:
                 return None
             owner, listing = _owner(calls, state), _listing(calls, state)
@@ -104,7 +107,7 @@ def _read(calls: Calls, place: Path) -> FolderStatus | None:
                 if recorded_size_at(calls, root, receipt) == receipt.size
             ]
             return FolderStatus(
-                path=place,
+                path=Path(home.root),
                 repo_id=owner.repo_id if owner else None,
                 repo_type=owner.repo_type if owner else None,
                 revision=owner.revision if owner else None,

@@ -21,9 +21,9 @@ from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.folder import PARTS, folder_at, split_path
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES
 from hfdl_async.disk.partopen import part_key, part_names, read_claims
-from hfdl_async.disk.reading import Content, opener_at, read_content
+from hfdl_async.disk.reading import Content, Progress, opener_at, read_content
 from hfdl_async.disk.receipts import fits
-from hfdl_async.disk.trouble import translate
+from hfdl_async.disk.trouble import translate, translated
 
 LOOK_FILES = 2000  # looked at in one hop: some 20 ms
 
@@ -134,7 +134,10 @@ def leftover_parts(
             kept = part_names(part_key(file, commit))
             if kept.part in names:
                 claims = read_claims(calls, parts, kept, file, None) or ()
-                taken = _allocated(calls.look(parts, kept.part))
+                try:
+                    taken = _allocated(calls.look(parts, kept.part))
+                except FileNotFoundError:
+                    continue  # somebody else has finished it
                 left[file.path] = Leftover(sum(claim.length for claim in claims), taken)
     finally:
         calls.close_folder(parts)
@@ -168,6 +171,21 @@ def at_final_names(
     return fitting
 
 
+def renewed_by_link(
+    calls: Calls, root: Folder, receipts: Iterable[Receipt], placed: Receipt, follow: bool
+) -> list[Receipt]:
+    """Return new receipts for the files that are one with *placed* and only got another name."""
+    renewed = []
+    for receipt in receipts:
+        found = _status_at(calls, root, receipt.path, follow=follow)
+        if found is None or (found.st_ino, receipt.digest) != (placed.inode, placed.digest):
+            continue
+        fresh = replace(receipt, ctime_ns=found.st_ctime_ns)
+        if fresh != receipt and fits(fresh, found):
+            renewed.append(fresh)
+    return renewed
+
+
 def recorded_size_at(calls: Calls, root: Folder, receipt: Receipt) -> int | None:
     """Return the size of the plain file at *receipt*'s final name, or None where there is none."""
     found = _status_at(calls, root, receipt.path, follow=True)
@@ -186,6 +204,7 @@ class Survey:
         commit: str | None,
         *,
         follow: bool,
+        through_links: bool = False,
         disk: anyio.CapacityLimiter,
         hashing: anyio.CapacityLimiter,
     ) -> None:
@@ -194,7 +213,7 @@ class Survey:
         self._state = state
         self._receipts = receipts
         self._commit = commit
-        self._follow = follow
+        self._follow, self._through_links = follow, through_links
         self._disk, self._hashing = disk, hashing
 
     async def look_at(
@@ -203,8 +222,11 @@ class Survey:
         *,
         verify: bool,
         progress: Callable[[int], None] | None,
+        on_read: Progress | None = None,
     ) -> dict[str, Finding]:
         """Return what was found for each of *files*; *progress* hears how many are done.
+
+        *on_read* hears of bytes as they are read.
 
         Raises:
             UnsafeError: a folder on the way to one is a link.
@@ -232,7 +254,7 @@ class Survey:
                     note(*place)
 
         async def read(case: Case) -> None:
-            note(case.file.path, await self._read(case))
+            note(case.file.path, await self._read(case, on_read))
 
         await for_each(unread, read, tasks=int(self._hashing.total_tokens))
         add_leftovers = partial(self._add_leftover_parts, ordered, findings)
@@ -243,7 +265,10 @@ class Survey:
         self, files: Sequence[RemoteFile], findings: dict[str, Finding]
     ) -> None:
         """Note what unfinished parts claim to hold."""
-        left = leftover_parts(self._calls, self._state, files, self._commit or "")
+        if self._state is None:
+            return
+        with translated(self._state.join(PARTS)):
+            left = leftover_parts(self._calls, self._state, files, self._commit or "")
         for path, part in left.items():
             if not findings[path].is_right:
                 findings[path] = replace(
@@ -270,10 +295,16 @@ class Survey:
         return places
 
     def _look_at_one(self, folder: Folder, file: RemoteFile) -> Case | tuple[str, Finding]:
+        name = split_path(file.path)[1]
         try:
-            found = self._calls.look(folder, split_path(file.path)[1])
+            found = self._calls.look(folder, name)
         except FileNotFoundError:
             return file.path, Finding(Found.ABSENT)
+        if is_link(found) and self._through_links:
+            try:
+                found = self._calls.look_through(folder, name)
+            except OSError:  # it leads nowhere, in circles, or where we may not go
+                return file.path, Finding(Found.ABSENT)
         if is_link(found):
             return file.path, Finding(Found.LINK)
         if not stat.S_ISREG(found.st_mode):
@@ -287,7 +318,7 @@ class Survey:
         # Without a digest only the commit says that two files are the same.
         return file.digest is not None or self._commit in (None, receipt.commit)
 
-    async def _read(self, case: Case) -> Finding:
+    async def _read(self, case: Case, on_read: Progress | None) -> Finding:
         assert self._root is not None
         path, receipt = case.file.path, case.receipt
         algorithms: set[Algorithm] = set()
@@ -298,8 +329,15 @@ class Survey:
         content = await read_content(
             self._calls,
             self._root.join(path),
-            opener_at(self._calls, self._root, path, follow=self._follow),
+            opener_at(
+                self._calls,
+                self._root,
+                path,
+                follow=self._follow,
+                through_links=self._through_links,
+            ),
             algorithms,
             limiter=self._hashing,
+            progress=on_read,
         )
         return judge_read(case, content, self._commit or "")

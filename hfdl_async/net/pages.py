@@ -73,8 +73,18 @@ def _file(entry: dict[str, Any], subject: str) -> ListedFile:
     digest, masked = _digest(lfs.get("oid"), where, "sha256")
     size = lfs.get("size")
     return ListedFile(
-        path, _size(entry.get("size") if size is None else size, where), digest, masked
+        path,
+        _size(entry.get("size") if size is None else size, where),
+        digest,
+        masked,
+        pointer_id=_hash(entry.get("oid"), _SHA1),
+        xet_hash=_hash(entry.get("xetHash"), _SHA256),
     )
+
+
+def _hash(value: object, kind: re.Pattern[str]) -> str | None:
+    """Return *value* if it is a hash; these are kept for others, and never relied on."""
+    return value if isinstance(value, str) and kind.fullmatch(value) else None
 
 
 def _digest(value: object, where: str, algorithm: str) -> tuple[Digest | None, bool]:

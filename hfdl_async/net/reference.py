@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from hfdl_async.errors import AccessError, HfdlError
 from hfdl_async.net.endpoints import api_url, default_endpoint, normalise_endpoint, resolve_url
@@ -18,10 +19,12 @@ from hfdl_async.net.targets import Target, parse_target, valid_repo_id
 __all__ = [
     "Target",
     "api_url",
+    "default_cache",
     "default_endpoint",
     "find_token",
     "is_offline",
     "matching",
+    "may_link",
     "normalise_endpoint",
     "parse_target",
     "resolve_url",
@@ -117,6 +120,18 @@ def user_agent() -> str:
     if origin and origin.isascii() and origin.isprintable():
         parts.append(f"origin/{origin}")
     return "; ".join(parts)
+
+
+def default_cache() -> Path:
+    """Return the folder of the shared cache, as the library finds it in the environment."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).absolute()
+
+
+def may_link() -> bool:
+    """Return whether the user lets links be made in the shared cache."""
+    return not _is_true("HF_HUB_DISABLE_SYMLINKS")
 
 
 def is_offline() -> bool:

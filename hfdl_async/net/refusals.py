@@ -20,6 +20,7 @@ from hfdl_async.errors import (
     NotFoundError,
     ProtocolError,
     RateLimitedError,
+    Refusal,
     ServerError,
 )
 from hfdl_async.net.answer import Answer
@@ -81,8 +82,20 @@ async def read_refusal(answer: Answer, asked: Asked, *, now: float) -> HfdlError
 
 def refusal(answer: Answer, body: bytes, asked: Asked, *, now: float) -> HfdlError:
     """Return the error that the status, the headers and the *body* of *answer* stand for."""
-    status, site = answer.status, answer.url.origin.site
     said = clean_text(" ".join((answer.header("X-Error-Message") or _text_of(body)).split()))
+    error = _classified(answer, body, said, asked, now=now)
+    error.refusal = Refusal(
+        answer.url.exact.partition("?")[0],  # a query may be a signature
+        answer.status,
+        clean_text(answer.header("X-Error-Code") or "", 100),
+        said,
+        clean_text(answer.header("X-Request-Id") or "", 200),
+    )
+    return error
+
+
+def _classified(answer: Answer, body: bytes, said: str, asked: Asked, *, now: float) -> HfdlError:
+    status, site = answer.status, answer.url.origin.site
     code = answer.header("X-Error-Code") or ""
     tail = f": {said}" if said else ""
     if is_throttle(answer):

@@ -26,7 +26,7 @@ COMMANDS: Mapping[Command, str] = {
 }
 LATER = (
     "--bandwidth", "--min-speed-percentage", "--speed-test-duration", "--speed-check-interval",
-    "--measure-time", "--trace-controller", "--cache", "--cache-dir", "--prune", "--proxy",
+    "--measure-time", "--trace-controller", "--proxy",
     "--ca-bundle", "--events", "--memory",
 )  # fmt: skip
 RESERVED = ("lock", "sync", "export", "import", "cache", "bench", "serve")
@@ -92,12 +92,21 @@ FLAGS: tuple[Flag, ...] = (
     Flag("directory", ("--directory", "-d"), "Where",
          "base folder: files go to DIR/<repo name>/ (default: downloads)", metavar="DIR"),
     Flag("local_dir", ("--local-dir",), "Where", "exactly this folder instead", metavar="DIR"),
+    Flag("cache", ("--cache",), "Where",
+         "into the shared Hugging Face cache, where transformers and hf look (HF_HUB_CACHE)",
+         "switch", commands=("download", "plan", "verify")),
+    Flag("cache_dir", ("--cache-dir",), "Where", "the same, with the cache in this folder",
+         metavar="DIR", commands=("download", "plan", "verify")),
     Flag("reuse_from", ("--reuse-from",), "Where",
-         "take over content that is in this folder instead of fetching it; repeatable",
+         "take over content that is in this folder or cache instead of fetching it; repeatable",
          "many", "DIR"),
     Flag("link", ("--link",), "Where",
-         "how reused content is placed: clone (a reflink, else a copy), hard, copy",
+         "how reused content is placed: clone (a reflink, else a copy), copy, or hard: one file "
+         "under two names, so that who changes the one changes the other (default: clone)",
          metavar="HOW", knob=True),
+    _switch("--prune", "Where",
+            "after success remove files that came from an older commit and are no longer in the "
+            "repo; what you changed stays"),
     Flag("connections", ("--connections", "-t", "--threads", "--max-workers"), "Network",
          "most connections at once: a number or auto", metavar="N", commands=_ONLINE),
     Flag("endpoint", ("--endpoint",), "Network", "Hub or mirror (default: HF_ENDPOINT)",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hfdl_async.core.options import Options, option_names
+from hfdl_async.core.options import PLACES, Options, option_names
 from hfdl_async.errors import UsageError
 from hfdl_async.ui.flags import FLAGS, Flag, environment_of, flags_of
 
@@ -72,20 +72,30 @@ def settle(command: str, given: Mapping[str, object], environ: Mapping[str, str]
 
 
 def one_destination(typed: Mapping[str, object], around: dict[str, object]) -> None:
-    """Keep one of `directory` and `local_dir`: what was typed beats the environment.
+    """Keep one destination: what was typed beats the environment.
 
     Raises:
-        UsageError: both were typed, or both are in the environment.
+        UsageError: two were typed, or two are in the environment.
     """
     for values in (typed, around):
-        if "directory" in values and "local_dir" in values:
+        named = _destinations(values)
+        if len(named) > 1:
             raise UsageError(
-                "--directory and --local-dir name two destinations",
-                hint="--directory DIR puts files into DIR/<repo name>/, --local-dir exactly there",
+                f"{' and '.join(named)} name two destinations",
+                hint="--directory DIR puts files into DIR/<repo name>/, --local-dir exactly there, "
+                "--cache into the shared cache",
             )
-    if "directory" in typed or "local_dir" in typed:
-        around.pop("directory", None)
-        around.pop("local_dir", None)
+    if _destinations(typed):
+        for name in PLACES:
+            around.pop(name, None)
+
+
+def _destinations(values: Mapping[str, object]) -> list[str]:
+    """Return the flags of the destinations that *values* name; a cache and its folder are one."""
+    named = [name for name in ("directory", "local_dir", "cache_dir") if name in values]
+    if "cache_dir" not in values and str(values.get("cache", "0")).lower() in _YES:
+        named.append("cache")
+    return [f"--{name.replace('_', '-')}" for name in named]
 
 
 def _token_from_stdin() -> str:

@@ -32,6 +32,9 @@ def plan_lines(plan: Plan) -> list[str]:
         f"to reuse  {size(plan.bytes_to_reuse)}",
         f"to write  {size(plan.bytes_to_write)}, {size(plan.disk_free)} free",
     ]
+    if plan.to_remove:
+        lines.append(f"to remove {count(len(plan.to_remove), 'file')} that the repo no longer has")
+        lines += [f"  {clean(path)}" for path in plan.to_remove]
     for problem in plan.problems:
         about = f"{clean(problem.path)}: " if problem.path else ""
         message = clean(problem.message)

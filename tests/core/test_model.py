@@ -104,6 +104,7 @@ def test_a_plan_prints_the_frozen_fields() -> None:
         "bytes_to_write": 77,
         "disk_free": 1000,
         "problems": [{"path": "b", "class": "unsafe", "message": "x"}],
+        "to_remove": [],
     }
     files = plan["files"]
     assert isinstance(files, list)

@@ -37,9 +37,15 @@ GOOD: list[tuple[str, object, str, object]] = [
     ("local_dir", "here", "local_dir", Path("here")),
     ("local_dir", Path("here"), "local_dir", Path("here")),
     ("local_dir", None, "local_dir", None),
+    ("cache", "1", "cache", True),
+    ("cache", False, "cache", False),
+    ("cache_dir", "hub", "cache_dir", Path("hub")),
+    ("cache_dir", None, "cache_dir", None),
     ("reuse_from", "/old", "reuse_from", (Path("/old"),)),
     ("reuse_from", [Path("/a"), "/b"], "reuse_from", (Path("/a"), Path("/b"))),
     ("link", "hard", "link", "hard"),
+    ("prune", "1", "prune", True),
+    ("prune", False, "prune", False),
     ("connections", "auto", "connections", None),
     ("connections", "16", "connections", 16),
     ("connections", 16, "connections", 16),
@@ -245,10 +251,32 @@ def test_two_destinations_are_refused(directory: str) -> None:
     assert Options.parse({"directory": directory, "local_dir": None}).local_dir is None
 
 
+@pytest.mark.parametrize("folder", ["directory", "local_dir"])
+@pytest.mark.parametrize("cache", [{"cache": True}, {"cache_dir": "hub"}])
+def test_a_folder_and_the_cache_are_two_destinations(folder: str, cache: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=f"{folder} and cache"):
+        Options.parse({folder: "here", **cache})
+    Options.parse({folder: "here", "cache": False, "cache_dir": None})
+
+
+@pytest.mark.parametrize("cache", [{"cache": True}, {"cache_dir": "hub"}])
+def test_only_folders_can_be_pruned(cache: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="prune is for folders"):
+        Options.parse({"prune": True, **cache})
+    Options.parse({"prune": False, **cache})
+    assert Options.parse({"prune": True, "cache": False}).prune
+
+
+def test_the_cache_and_its_folder_are_one_destination() -> None:
+    assert Options.parse({"cache": True, "cache_dir": "hub"}).cache_dir == Path("hub")
+
+
 def test_a_destination_replaces_the_one_of_the_defaults() -> None:
     base = {"directory": "models", "verify": True}
     assert overlaid(base, {"local_dir": "here"}) == {"verify": True, "local_dir": "here"}
     assert overlaid({"local_dir": "x"}, {"directory": "y"}) == {"directory": "y"}
+    assert overlaid({"cache": True}, {"local_dir": "x"}) == {"local_dir": "x"}
+    assert overlaid(base, {"cache": True}) == {"verify": True, "cache": True}
     assert overlaid(base, {"verify": False}) == {"directory": "models", "verify": False}
 
 

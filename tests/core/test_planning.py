@@ -200,6 +200,8 @@ def found(state: Found, *, receipt: Receipt | None = None) -> Finding:
 MINE = found(Found.CHANGED, receipt=receipt())
 ROTTEN = found(Found.ROTTEN, receipt=receipt())
 OF_OLDER = found(Found.CHANGED, receipt=receipt(Digest("sha256", "cd" * 32)))
+WRONG = found(Found.WRONG)
+NAMELESS = Finding(Found.FITS, receipt=receipt(), nameless=True)
 FETCH, REUSE = Action.FETCH, Action.REUSE
 ROWS = {
     "nothing": Row(found(Found.ABSENT), {}, FETCH),
@@ -224,10 +226,29 @@ ROWS = {
     "not ours": Row(found(Found.FOREIGN), {}, FETCH, "unsafe"),
     "not ours, repairing": Row(found(Found.FOREIGN), {"fix_broken": True}, FETCH, "unsafe"),
     "not ours, forced": Row(found(Found.FOREIGN), {"force": True}, FETCH),
+    "of the right name, but wrong": Row(WRONG, {}, FETCH, warns=True, heals=True),
+    "of the right name, but wrong, only looking": Row(
+        WRONG, {"verify": True}, FETCH, "integrity", warns=True, heals=True
+    ),
+    "of the right name, but wrong, repairing": Row(
+        WRONG, {"fix_broken": True}, FETCH, warns=True, heals=True
+    ),
+    "of the right name, but wrong, forced": Row(
+        WRONG, {"force": True}, FETCH, warns=True, heals=True
+    ),
+    "ours, of the right name, but wrong": Row(
+        found(Found.WRONG, receipt=receipt()), {}, FETCH, warns=True, heals=True, repairs=True
+    ),
+    "right, but nobody finds it": Row(NAMELESS, {}, REUSE, adopts=True),
+    "right, but nobody finds it, forced": Row(NAMELESS, {"force": True}, FETCH),
     "a symlink": Row(found(Found.LINK), {}, FETCH),
     "in the way": Row(found(Found.IN_THE_WAY), {}, FETCH, "storage"),
     "in the way, forced": Row(found(Found.IN_THE_WAY), {"force": True}, FETCH, "storage"),
 }
+
+
+def in_root(file: RemoteFile) -> Path:
+    return ROOT / file.path
 
 
 def decided(
@@ -238,13 +259,13 @@ def decided(
 ) -> Decisions:
     absent = {file.path: Finding(Found.ABSENT) for file in files}
     known = {**absent, **(findings or {})}
-    return decide(files, known, elsewhere or {}, Options.parse(asked), ROOT)
+    return decide(files, known, elsewhere or {}, Options.parse(asked), in_root)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_what_a_run_does_with_what_it_finds(name: str) -> None:
     row = ROWS[name]
-    decisions = decide([FILE], {"f": row.finding}, {}, Options.parse(row.asked), ROOT)
+    decisions = decide([FILE], {"f": row.finding}, {}, Options.parse(row.asked), in_root)
     [planned] = decisions.files
     assert planned.action is row.action
     assert [problem.kind for problem in decisions.problems] == (

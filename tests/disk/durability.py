@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Entry:
     """One change: of a file's content (`key` is its inode) or of a folder's names (its path)."""
 
-    kind: str  # write, size, name, gone, sync
+    kind: str  # write, size, name, gone, sync; a symbolic link is a name from its beginning
     key: int | str
     offset: int = 0
     data: bytes = b""
@@ -41,20 +41,24 @@ class Journal(Calls):
         self.entries: list[Entry] = []
         self.names: dict[tuple[str, str], int] = {}
         self.contents: dict[int, bytes] = {}
+        self.links: dict[int, str] = {}  # what a symbolic link says, by key
         self._keys: dict[int, int] = {}  # a number of our own, as inode numbers are used again
         for path in sorted(root.rglob("*")):
-            if path.is_file():
-                key = self._keys[path.stat().st_ino] = len(self._keys)
+            if path.is_symlink() or path.is_file():
+                key = self._keys[path.lstat().st_ino] = len(self._keys)
                 self.names[os.path.join(self.root, path.parent.relative_to(root)), path.name] = key
-                self.contents[key] = path.read_bytes()
+                if path.is_symlink():
+                    self.links[key] = os.readlink(path)
+                else:
+                    self.contents[key] = path.read_bytes()
         self._last = len(self._keys)
 
     def _key(self, fd: int) -> int:
         return self._keys[os.fstat(fd).st_ino]
 
-    def _new_key(self, fd: int) -> int:
+    def _new_key(self, found: os.stat_result) -> int:
         self._last += 1
-        self._keys[os.fstat(fd).st_ino] = self._last
+        self._keys[found.st_ino] = self._last
         return self._last
 
     def _path(self, folder: int | None, name: str = "") -> str:
@@ -83,8 +87,13 @@ class Journal(Calls):
         self, name: str, arguments: tuple[Any, ...], result: Any, before: Any
     ) -> list[Entry]:
         if name == "open" and len(arguments) == 4 and arguments[1] & os.O_CREAT and not before:
-            inode = self._new_key(result)
+            inode = self._new_key(os.fstat(result))
             return [Entry("name", self._path(arguments[3]), name=arguments[0], inode=inode)]
+        if name == "symlink":
+            target, path, folder = arguments
+            inode = self._new_key(os.stat(path, dir_fd=folder, follow_symlinks=False))
+            self.links[inode] = target
+            return [Entry("name", self._path(folder), name=path, inode=inode)]
         if name == "write":
             fd, data = arguments[0], arguments[1]
             offset = arguments[2] if isinstance(data, list) else before
@@ -132,7 +141,10 @@ def after_power_loss(journal: Journal, count: int, dice: random.Random, to: Path
     for (folder, name), inode in names.items():
         path = to / os.path.relpath(os.path.join(folder, name), journal.root)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(contents.get(inode, b""))
+        if inode in journal.links:
+            path.symlink_to(journal.links[inode])
+        else:
+            path.write_bytes(contents.get(inode, b""))
 
 
 def _change(content: bytearray, entry: Entry, safe: bool, dice: random.Random) -> None:

@@ -22,19 +22,20 @@ from hfdl_async.core.model import (
 )
 from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.state import decode_record
+from hfdl_async.destination import Destination
 from hfdl_async.disk.calls import Calls
-from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.memorypart import MemoryPart
 from hfdl_async.disk.native import Features
 from hfdl_async.disk.partfile import PartFile
+from hfdl_async.disk.store import Store
 from hfdl_async.errors import HfdlError
 
 T = TypeVar("T")
 COMMIT = "c" * 40
 REPO = RepoRef("org/model")
 CHANGING = frozenset(
-    ["mkdir", "open", "rename", "unlink", "link", "write", "sync", "sync_folder", "truncate"]
-) | {"allocate", "clone", "close"}
+    ["mkdir", "open", "rename", "unlink", "link", "symlink", "write", "sync", "sync_folder"]
+) | {"truncate", "allocate", "clone", "close"}
 
 
 class FaultyCalls(Calls):
@@ -113,13 +114,13 @@ def planned(file: RemoteFile) -> PlannedFile:
     return PlannedFile(file, Action.FETCH)
 
 
-async def begin(folder: LocalDir, contents: dict[str, bytes], commit: str = COMMIT) -> None:
+async def begin(folder: Destination, contents: dict[str, bytes], commit: str = COMMIT) -> None:
     """Make *folder* ready for a repo with these files."""
     await folder.begin(REPO, listing(contents, commit), [])
 
 
 async def fetch(
-    folder: LocalDir, path: str, data: bytes, *, checkpoint: bool = False
+    folder: Store, path: str, data: bytes, *, checkpoint: bool = False
 ) -> PartFile | MemoryPart:
     """Do what the engine does with one file, up to *verified*."""
     file = remote(path, data)
@@ -137,7 +138,7 @@ async def fetch(
 
 
 async def store(
-    folder: LocalDir, contents: dict[str, bytes], *, checkpoint: bool = False
+    folder: Store, contents: dict[str, bytes], *, checkpoint: bool = False
 ) -> dict[str, HfdlError | None]:
     """Fetch and publish files as one group."""
     parts = [
@@ -155,14 +156,14 @@ def final_names(root: Path) -> dict[str, bytes]:
     }
 
 
-def assert_claims_hold(root: Path) -> int:
+def assert_claims_hold(root: Path, state_name: str = STATE_FOLDER) -> int:
     """Check every claim on disk against the bytes of its part; return how many bytes they are."""
     from blake3 import blake3
 
     from hfdl_async.core.ledger import CELL_BYTES
 
     total = 0
-    parts = root / STATE_FOLDER / "parts"
+    parts = root / state_name / "parts"
     for record in parts.glob("*.json") if parts.exists() else ():
         part = record.with_suffix(".part")
         data = part.read_bytes() if part.exists() else None

@@ -144,3 +144,20 @@ def test_an_open_folder_stays_the_same_whatever_takes_its_name(tmp_path: Path) -
     assert os.listdir(tmp_path / "moved") == ["x"]
     calls.close_folder(folder)
     calls.close_folder(root)
+
+
+@every_system
+def test_only_an_empty_folder_is_removed(features: Features, tmp_path: Path) -> None:
+    calls = FaultyCalls(features=features)
+    (tmp_path / "full" / "x").mkdir(parents=True)
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("full/x")
+    root = calls.open_root(str(tmp_path))
+    assert not calls.remove_folder(root, "full")
+    for name in ("file", "link"):
+        with pytest.raises(NotADirectoryError):
+            calls.remove_folder(root, name)
+    (tmp_path / "full" / "x").rmdir()
+    assert calls.remove_folder(root, "full")
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]
+    calls.close_folder(root)

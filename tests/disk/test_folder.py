@@ -16,6 +16,7 @@ from hfdl_async.disk.folder import (
     split_path,
     write_owner,
 )
+from hfdl_async.disk.home import Home
 from hfdl_async.errors import StorageError
 from tests.disk.faults import COMMIT, REPO, FaultyCalls, descriptors_balanced
 
@@ -26,9 +27,9 @@ def quiet(_sentence: str) -> None:
 
 def test_opening_to_read_makes_nothing(tmp_path: Path) -> None:
     with descriptors_balanced():
-        with open_for_reading(Calls(), str(tmp_path / "no")) as (root, state):
+        with open_for_reading(Calls(), Home.of_folder(tmp_path / "no")) as (root, state):
             assert (root, state) == (None, None)
-        with open_for_reading(Calls(), str(tmp_path)) as (root, state):
+        with open_for_reading(Calls(), Home.of_folder(tmp_path)) as (root, state):
             assert root is not None
             assert state is None
     assert os.listdir(tmp_path) == []
@@ -45,7 +46,7 @@ def test_folders_on_the_way_are_made_and_synced(tmp_path: Path) -> None:
 
 def test_a_damaged_owner_is_ignored_and_set_aside_only_by_a_writer(tmp_path: Path) -> None:
     calls, notes = Calls(), list[str]()
-    folders = open_for_writing(calls, str(tmp_path), quiet)
+    folders = open_for_writing(calls, Home.of_folder(tmp_path), quiet)
     write_owner(calls, folders.state, REPO, COMMIT)
     path = tmp_path / STATE_FOLDER / OWNER
     path.write_bytes(path.read_bytes()[:-3])
@@ -59,7 +60,7 @@ def test_a_damaged_owner_is_ignored_and_set_aside_only_by_a_writer(tmp_path: Pat
 
 def test_a_newer_owner_stops_with_a_message(tmp_path: Path) -> None:
     calls = Calls()
-    folders = open_for_writing(calls, str(tmp_path), quiet)
+    folders = open_for_writing(calls, Home.of_folder(tmp_path), quiet)
     write_owner(calls, folders.state, REPO, COMMIT)
     path = tmp_path / STATE_FOLDER / OWNER
     newer = path.read_bytes().replace(b'"version":1', b'"version":9')
@@ -72,7 +73,7 @@ def test_a_newer_owner_stops_with_a_message(tmp_path: Path) -> None:
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
     calls = FaultyCalls()
-    folders = open_for_writing(calls, str(tmp_path), quiet)
+    folders = open_for_writing(calls, Home.of_folder(tmp_path), quiet)
     write_owner(calls, folders.state, REPO, COMMIT)
     calls.made.clear()
     write_owner(calls, folders.state, REPO, COMMIT)

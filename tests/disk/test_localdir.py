@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 
 from hfdl_async.core.finding import Found
-from hfdl_async.core.model import MIB, Action, ByteRange, PlannedFile, RepoRef
+from hfdl_async.core.model import (
+    MIB,
+    Action,
+    ByteRange,
+    ListedFile,
+    Listing,
+    PlannedFile,
+    RepoRef,
+)
 from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.native import Features
+from hfdl_async.disk.placing import LinkMode
 from hfdl_async.engine.ports import Sink
 from hfdl_async.errors import HfdlError, IntegrityError, StorageError, UnsafeError
 from tests.disk.faults import (
@@ -381,15 +390,16 @@ async def test_a_part_that_cannot_be_filled_from_the_damaged_file_is_closed(
 
 async def test_another_repo_is_refused_and_named(tmp_path: Path) -> None:
     folder = LocalDir(tmp_path)
-    assert await folder.identify(REPO) is None
+    await folder.identify(REPO)
     await begin(folder, {})
-    owner = await folder.identify(REPO)
+    await folder.identify(REPO)
+    owner = await folder.owner()
     assert owner is not None
     assert owner.commit == COMMIT
     for other in (RepoRef("org/other"), RepoRef("org/model", repo_type="dataset")):
         with pytest.raises(UnsafeError, match="org/model"):
             await folder.identify(other)
-    assert await folder.identify(RepoRef("org/model", endpoint="https://mirror.example")) == owner
+    await folder.identify(RepoRef("org/model", endpoint="https://mirror.example"))
     await folder.close()
 
 
@@ -432,7 +442,7 @@ async def test_looking_writes_nothing_anywhere(tmp_path: Path) -> None:
     calls = FaultyCalls(fail_at=1, for_ever=True, only=CHANGING_WITHOUT_OPEN)
     folder = LocalDir(root, calls=calls)
     files = [remote(path, data) for path, data in CONTENTS.items()]
-    assert await folder.identify(REPO) is None
+    assert await folder.owner() is None
     assert await folder.stored_listing(REPO) is None
     assert {f.state for f in (await folder.survey(files)).values()} == {Found.ABSENT}
     assert await folder.elsewhere(files, [tmp_path]) == {}
@@ -499,10 +509,98 @@ async def test_data_follows_the_umask_and_state_is_private(umask: int, tmp_path:
 
 async def test_the_state_file_of_the_predecessor_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / STATE_FOLDER).write_text("{}")
-    assert await LocalDir(tmp_path).identify(REPO) is None
+    assert await LocalDir(tmp_path).owner() is None
     folder = LocalDir(tmp_path)
     await begin(folder, {})
     assert (tmp_path / f"{STATE_FOLDER}.old").read_text() == "{}"
     assert (tmp_path / STATE_FOLDER / ".gitignore").read_text() == "*\n"
     assert len(folder.notes) == 1
+    await folder.close()
+
+
+def metadata_below(root: Path) -> set[str]:
+    """Return the paths of files that the reference client has a record of."""
+    downloads = root / ".cache" / "huggingface" / "download"
+    return {
+        path.relative_to(downloads).as_posix().removesuffix(".metadata")
+        for path in downloads.rglob("*.metadata")
+    }
+
+
+async def filled(root: Path, contents: dict[str, bytes], *, link: LinkMode = "clone") -> LocalDir:
+    folder = LocalDir(root, link=link)
+    files = [remote(path, data) for path, data in contents.items()]
+    await folder.begin(REPO, listing(CONTENTS), files)
+    assert set((await store(folder, contents)).values()) == {None}
+    return folder
+
+
+async def test_ends_with_records_of_what_was_wanted_and_is_proven(tmp_path: Path) -> None:
+    folder = await filled(tmp_path, {"config.json": b"{}", "a/b/small.txt": b"small" * 100})
+    await folder.finish(REPO, listing(CONTENTS))
+    assert metadata_below(tmp_path) == {"config.json", "a/b/small.txt"}
+    assert folder.notes == ()
+    await folder.close()
+
+
+async def test_records_that_cannot_be_written_are_a_note(tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_bytes(b"a file of the user's")
+    folder = await filled(tmp_path, {"config.json": b"{}"})
+    await folder.finish(REPO, listing(CONTENTS))
+    [note] = folder.notes
+    assert note.startswith("`hf download` will not know these files")
+    assert (tmp_path / ".cache").read_bytes() == b"a file of the user's"
+    await folder.close()
+
+
+async def test_a_folder_that_was_only_looked_at_gets_no_records(tmp_path: Path) -> None:
+    await (await filled(tmp_path, {"config.json": b"{}"})).close()
+    folder = LocalDir(tmp_path)
+    await folder.survey([remote("config.json", b"{}")])
+    await folder.finish(REPO, listing(CONTENTS))
+    assert not (tmp_path / ".cache").exists()
+
+
+async def test_only_a_listing_of_the_hub_counts_as_whole(tmp_path: Path) -> None:
+    files = [remote(path, data, git=True) for path, data in CONTENTS.items()]
+    whole = Listing(COMMIT, tuple(ListedFile(f.path, f.size_bytes, f.digest) for f in files))
+    tree = tmp_path / ".cache/huggingface/trees" / f"{COMMIT}.json"
+    folder = LocalDir(tmp_path)
+    await folder.begin(REPO, whole, [])
+    await folder.close()
+
+    folder = LocalDir(tmp_path)
+    stored = await folder.stored_listing(REPO)
+    assert stored is not None
+    await folder.begin(REPO, stored, [])
+    await folder.finish(REPO, stored)
+    assert not tree.exists()
+    await folder.close()
+
+    folder = LocalDir(tmp_path)
+    await folder.begin(REPO, whole, [])
+    await folder.finish(REPO, whole)
+    assert tree.exists()
+    await folder.close()
+
+
+async def test_names_for_one_file_do_not_cost_each_other_their_receipts(tmp_path: Path) -> None:
+    data = CONTENTS["a/big.bin"]
+    folder = await filled(tmp_path, {"a/big.bin": data}, link="hard")
+    names = ["a/big.bin", "one", "two"]
+    source = str(tmp_path / "a/big.bin")
+    for name, origin in (("one", "a/big.bin"), ("two", source)):
+        item = PlannedFile(remote(name, data), Action.COPY, copy_of=origin)
+        await folder.copy(item, lambda _count: None)
+    await folder.close()
+    assert len({(tmp_path / name).stat().st_ino for name in names}) == 1
+    found = await LocalDir(tmp_path).survey([remote(name, data) for name in names])
+    assert {finding.state for finding in found.values()} == {Found.FITS}
+
+
+async def test_what_is_wrong_at_its_own_name_is_no_source_for_itself(tmp_path: Path) -> None:
+    data = CONTENTS["a/big.bin"]
+    folder = await filled(tmp_path, {"x": data})
+    assert await folder.elsewhere([remote("x", data)]) == {}
+    assert set((await folder.elsewhere([remote("y", data)])).values()) == {tmp_path / "x"}
     await folder.close()

@@ -123,9 +123,9 @@ def test_what_is_no_file_makes_room(kind: str, parts: Folder, tmp_path: Path) ->
 
 
 def test_a_sweep_keeps_what_is_needed_and_what_is_set_aside(parts: Folder, tmp_path: Path) -> None:
-    for name in ("a.part", "a.json", "b.part", "b.json", "c.tmp", "a.json.bad"):
+    for name in ("a.part", "a.json", "b.part", "b.json", "c.tmp", "a.json.bad", "d.json"):
         (tmp_path / name).write_bytes(b"")
-    assert sweep(Calls(), parts, {"a"}) == 3
+    assert sweep(Calls(), parts, {"a", "d"}) == 4, "a record without its part goes as well"
     assert sorted(os.listdir(tmp_path)) == ["a.json", "a.json.bad", "a.part"]
     sweep(Calls(), parts, set())
     assert os.listdir(tmp_path) == []

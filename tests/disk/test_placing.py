@@ -2,18 +2,24 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.hashing import hashing_limiter
+from hfdl_async.disk.native import Features
 from hfdl_async.disk.placing import LinkMode, place
 from hfdl_async.errors import IntegrityError, StorageError
 from tests.disk.faults import FaultyCalls, descriptors_balanced, pattern, remote
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 DATA = pattern(300_000)
 FILE = remote("x", DATA)
@@ -58,6 +64,34 @@ async def test_other_content_is_refused_and_nothing_stays(
             subject="final name", limiter=hashing_limiter(),
         )  # fmt: skip
     assert os.listdir(tmp_path / "parts") == []
+
+
+class CloningCalls(FaultyCalls):
+    """On a file system that shares blocks, in effect."""
+
+    def system(self, name: str, call: Callable[..., T], *arguments: Any) -> T:
+        if name == "clone":
+            self.made.append(name)
+            source, target = arguments
+            os.pwrite(target, os.pread(source, os.fstat(source).st_size, 0), 0)
+            return None  # type: ignore[return-value]
+        return super().system(name, call, *arguments)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+async def test_a_clone_is_read_and_not_copied(wrong: bool, parts: Folder, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(bytes(len(DATA)) if wrong else DATA)
+    calls = CloningCalls(features=replace(Features.here(), clone=True))
+    with pytest.raises(IntegrityError) if wrong else nullcontext():
+        settled = await place(
+            calls, parts, FILE, "key", str(source), "clone", lambda _count: None,
+            subject="final name", limiter=hashing_limiter(),
+        )  # fmt: skip
+        assert (tmp_path / "parts" / settled.name).read_bytes() == DATA
+    assert "clone" in calls.made
+    assert not {"write", "allocate", "truncate"} & set(calls.made)
+    assert wrong is (os.listdir(tmp_path / "parts") == [])
 
 
 async def test_whichever_call_fails_nothing_stays(parts: Folder, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ import pytest
 
 from hfdl_async.core.names import Naming
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.probe import nearest_existing, probe_by_looking, probe_by_writing, space_at
+from hfdl_async.disk.probe import (
+    can_link,
+    nearest_existing,
+    probe_by_looking,
+    probe_by_writing,
+    space_at,
+)
+from tests.disk.faults import FaultyCalls
 
 T = TypeVar("T")
 
@@ -58,3 +65,14 @@ def test_space_is_that_of_the_folder_above_what_is_not_there(tmp_path: Path) -> 
     space = space_at(tmp_path / "not" / "there")
     assert 0 < space.free <= space.total
     assert nearest_existing(tmp_path / "not" / "there") == tmp_path
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.EACCES])
+def test_whether_links_can_be_made_is_tried_out(code: int, tmp_path: Path) -> None:
+    state = Calls().open_root(str(tmp_path))
+    assert can_link(Calls(), state)
+    assert not can_link(FaultyCalls(fail_at=1, error=code, only=("symlink",)), state)
+    with pytest.raises(OSError, match="space"):
+        can_link(FaultyCalls(fail_at=1, only=("symlink",)), state)
+    assert os.listdir(tmp_path) == []
+    Calls().close_folder(state)

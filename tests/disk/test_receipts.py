@@ -118,6 +118,27 @@ def test_a_log_of_mostly_old_lines_is_rewritten(state: Folder, tmp_path: Path) -
     assert dict(loaded(state).by_path) == {"a": replace(ONE, size=SPARE_LINES + 2), "b/c": TWO}
 
 
+def test_what_is_dropped_is_gone_for_good(state: Folder, tmp_path: Path) -> None:
+    receipts = loaded(state)
+    receipts.append(state, [ONE, TWO])
+    receipts.drop(state, ["b/c", "never there"])
+    assert dict(receipts.by_path) == dict(loaded(state).by_path) == {"a": ONE}
+    before = (tmp_path / LOG).stat()
+    receipts.drop(state, ["b/c"])
+    assert (tmp_path / LOG).stat() == before  # nothing to do is nothing written
+    receipts.append(state, [TWO])
+    assert dict(loaded(state).by_path) == {"a": ONE, "b/c": TWO}
+
+
+def test_dropping_that_fails_changes_nothing(state: Folder) -> None:
+    calls = FaultyCalls(only=("rename",), fail_at=1)
+    receipts = Receipts(calls)
+    receipts.append(state, [ONE, TWO])
+    with pytest.raises(OSError, match="space"):
+        receipts.drop(state, ["a"])
+    assert dict(receipts.by_path) == dict(loaded(state).by_path) == {"a": ONE, "b/c": TWO}
+
+
 def test_fits_only_the_very_file_untouched(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"12345")

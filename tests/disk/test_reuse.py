@@ -7,7 +7,7 @@ import pytest
 from hfdl_async.disk.calls import Calls
 from hfdl_async.disk.hashing import hashing_limiter
 from hfdl_async.disk.localdir import LocalDir
-from hfdl_async.disk.reuse import candidates, find_elsewhere, wanted
+from hfdl_async.disk.reuse import candidates, find_elsewhere, find_in_cache, wanted
 from tests.disk.faults import FaultyCalls, begin, pattern, remote, store
 
 pytestmark = pytest.mark.anyio
@@ -76,3 +76,16 @@ def test_a_search_can_stop_after_any_file(tmp_path: Path) -> None:
     looked_at = candidates(Calls(), tmp_path, wanted([remote("x", DATA)]))
     assert next(looked_at) is None
     assert len(list(looked_at)) == 3
+
+
+def test_blobs_are_found_by_name_and_size_in_any_repo_of_a_cache(tmp_path: Path) -> None:
+    file = remote("x", DATA)
+    assert file.digest is not None
+    for repo, data in (("models--a", DATA[:-1]), ("datasets--b", DATA), ("blobs", DATA)):
+        blob = tmp_path / repo / "blobs" / file.digest.hex
+        blob.parent.mkdir(parents=True)
+        blob.write_bytes(data)
+    right = tmp_path / "datasets--b" / "blobs" / file.digest.hex
+    assert find_in_cache(tmp_path, [file]) == {file.content_key: right}
+    assert find_in_cache(tmp_path, [file], besides="datasets--b") == {}
+    assert find_in_cache(tmp_path / "nowhere", [file]) == {}

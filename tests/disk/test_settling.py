@@ -9,6 +9,7 @@ import pytest
 from hfdl_async.core.model import RemoteFile
 from hfdl_async.disk.calls import Calls
 from hfdl_async.disk.folder import open_for_writing
+from hfdl_async.disk.home import Home
 from hfdl_async.disk.memorypart import MemoryPart
 from hfdl_async.disk.settled import Settled
 from hfdl_async.disk.settling import FILES_PER_HOP, AnyPart, Settler
@@ -61,7 +62,7 @@ async def test_a_failed_part_is_a_value_and_stops_no_other() -> None:
 
 async def test_files_in_memory_are_on_disk_afterwards(tmp_path: Path) -> None:
     calls = Calls()
-    folders = open_for_writing(calls, str(tmp_path), lambda _: None)
+    folders = open_for_writing(calls, Home.of_folder(tmp_path), lambda _: None)
     part = MemoryPart(calls, folders.parts, RemoteFile("a", 5, None), "key")
     await part.write(0, [b"hello"])
     group = await Settler(anyio.CapacityLimiter(8)).settle([part])

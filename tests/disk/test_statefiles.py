@@ -69,3 +69,23 @@ def test_a_removal_that_is_refused_is_no_success(folder: Folder, tmp_path: Path)
     (tmp_path / "x").write_text("")
     with pytest.raises(PermissionError):
         remove_if_there(FaultyCalls(fail_at=1, error=errno.EACCES), folder, "x")
+
+
+def test_where_others_read_nothing_unfinished_is_ever_seen(folder: Folder, tmp_path: Path) -> None:
+    class Killed(FaultyCalls):
+        """Ends between the write and the rename, with no time to clean up."""
+
+        def unlink(self, folder: Folder, name: str) -> None:
+            raise KeyboardInterrupt
+
+    (tmp_path / "ours").mkdir()
+    ours = Calls().open_folder(folder, "ours")
+    write_state(Calls(), folder, "x", b"old", staging=ours)
+    with pytest.raises(KeyboardInterrupt):
+        write_state(Killed(fail_at=1, only=("rename",)), folder, "x", b"new", staging=ours)
+    assert sorted(os.listdir(folder.path)) == ["ours", "x"]
+    assert len(os.listdir(ours.path)) == 1
+    assert read_state(Calls(), folder, "x", 10) == b"old"
+    write_state(Calls(), folder, "x", b"new", staging=ours)
+    assert read_state(Calls(), folder, "x", 10) == b"new"
+    Calls().close_folder(ours)

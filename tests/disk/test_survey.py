@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,8 +9,11 @@ import pytest
 
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import RemoteFile
+from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.disk.calls import Folder
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.partfile import PartFile
+from hfdl_async.errors import StorageError
 from tests.disk.faults import COMMIT, FaultyCalls, begin, pattern, planned, remote, store
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +140,15 @@ async def test_progress_counts_files(folder: LocalDir) -> None:
     assert counts == list(range(1, 11))
 
 
+async def test_bytes_are_counted_as_they_are_read(folder: LocalDir) -> None:
+    await store(folder, {"d/x": DATA})
+    counts: list[int] = []
+    await folder.survey([FILE], on_read=counts.append)
+    assert counts == []  # a receipt covers it
+    await folder.survey([FILE], verify=True, on_read=counts.append)
+    assert sum(counts) == len(DATA)
+
+
 async def test_a_part_takes_up_space_before_it_claims_anything(folder: LocalDir) -> None:
     part = await folder.open(planned(FILE))
     finding = await find(folder)
@@ -164,3 +177,33 @@ async def test_without_a_digest_a_receipt_speaks_for_its_commit(folder: LocalDir
     assert await found(COMMIT, verify=True) is Found.FITS
     assert await found(None) is Found.FITS
     assert await found("d" * 40) is Found.OLDER
+
+
+async def test_a_disk_that_cannot_list_the_parts_is_a_storage_error(
+    folder: LocalDir, tmp_path: Path
+) -> None:
+    counting = FaultyCalls(only=("open",))
+    await LocalDir(tmp_path, calls=counting).survey([FILE])
+    faulty = FaultyCalls(fail_at=counting.count, error=errno.EIO, only=("open",))
+    with pytest.raises(StorageError, match=r"parts: the disk reported an I/O error"):
+        await LocalDir(tmp_path, calls=faulty).survey([FILE])
+
+
+async def test_a_part_that_is_finished_while_we_look_is_none(
+    folder: LocalDir, tmp_path: Path
+) -> None:
+    part = await folder.open(planned(FILE))
+    await part.write(0, [DATA[:1000]])
+    await part.checkpoint()
+    assert (await find(folder)).have_bytes == 1000
+
+    class Racing(FaultyCalls):
+        def names_in(self, folder: Folder) -> list[str]:
+            names = super().names_in(folder)
+            for path in (tmp_path / STATE_FOLDER / "parts").glob("*.part"):
+                path.unlink()
+            return names
+
+    found = await LocalDir(tmp_path, calls=Racing()).survey([FILE])
+    assert found["d/x"] == Finding(Found.ABSENT)
+    await part.discard()

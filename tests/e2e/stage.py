@@ -204,11 +204,11 @@ def content_requests(hub: ScriptedHub) -> list[str]:
 
 
 def final_files(folder: Path) -> dict[str, Path]:
-    """Return what lies at final names."""
+    """Return what lies at final names; the records for the reference client are not content."""
     return {
         path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
-        if path.is_file() and STATE not in path.relative_to(folder).parts
+        if path.is_file() and not {STATE, ".cache"} & set(path.relative_to(folder).parts)
     }
 
 

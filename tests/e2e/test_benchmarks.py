@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,17 @@ def test_a_small_benchmark_runs_and_its_requests_are_as_few_as_promised(tmp_path
     about_requests = [bar for bar in result["bars"] if "requests" in bar["name"]]
     assert len(about_requests) == 6
     assert [bar for bar in about_requests if not bar["holds"]] == []
+
+
+def test_the_benchmark_of_verify_still_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.verify_cache", "--rounds=2", "--size=4MiB"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert re.search(r"^hfdl verify: .* GB/s$", done.stdout, re.MULTILINE), done.stderr
+    assert "of the time of hashing alone" in done.stdout

@@ -15,13 +15,21 @@ import pytest
 
 import hfdl_async.errors
 from hfdl_async.core.options import option_names
+from hfdl_async.errors import HfdlError
 from hfdl_async.serving.process import serve_in_process
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "benchmarks/README.md",
+    "docs/architecture.md",
+    "docs/shared-cache.md",
+]
 MARKER = "<!-- the line that .ci/run runs -->"
 
 REPOS = {
@@ -93,11 +101,22 @@ def check_downloads(folder: Path, originals: Path) -> int:
     count = 0
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
-        if path.is_file() and ".download_state" not in relative.parts:
+        if path.is_file() and not {".download_state", ".cache"} & set(relative.parts):
             original = originals / names[relative.parts[0]] / Path(*relative.parts[1:])
             assert path.read_bytes() == original.read_bytes()
             count += 1
     return count
+
+
+def check_cached(repo: str, originals: Path) -> int:
+    """Compare what the shared cache has of *repo* with the originals; return how many it has."""
+    home = Path(os.environ["HF_HOME"]) / "hub" / f"models--{repo.replace('/', '--')}"
+    [snapshot] = (home / "snapshots").iterdir()
+    files = [path for path in snapshot.rglob("*") if path.is_file()]
+    for path in files:
+        original = originals / repo / path.relative_to(snapshot)
+        assert path.read_bytes() == original.read_bytes()
+    return len(files)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
@@ -108,6 +127,9 @@ def test_an_example_in_python_runs(
     output = run(["-c", RUN_LIKE_A_CELL], tmp_path, endpoint, code)
     if "no-such-file" in code:
         assert output.startswith("not found: ")
+        return
+    if "compat" in code:
+        assert check_cached("openai-community/gpt2", originals) == 2
         return
     target = "custom_dir" if "custom_dir" in code else "downloads"
     assert check_downloads(tmp_path / target, originals) >= 1
@@ -153,7 +175,8 @@ def test_every_exit_code_is_in_the_table() -> None:
     table = README.partition("### Exit codes")[2].partition("###")[0]
     documented = {int(code) for code in re.findall(r"\| (\d+) \|", table)}
     errors = (getattr(hfdl_async.errors, name) for name in hfdl_async.errors.__all__)
-    assert documented == {error.exit_code for error in errors} | {0, 130, 143}
+    codes = {error.exit_code for error in errors if issubclass(error, HfdlError)}
+    assert documented == codes | {0, 130, 143}
 
 
 @pytest.mark.parametrize("page", PAGES)

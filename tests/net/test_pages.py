@@ -27,9 +27,9 @@ def entry(**fields: object) -> dict[str, object]:
 
 def test_small_and_large_files_have_the_digest_of_their_content() -> None:
     lfs = {"oid": SHA256, "size": 9, "pointerSize": 135}
-    assert page(entry(), entry(path="b", size=1, lfs=lfs)) == [
+    assert page(entry(), entry(path="b", size=1, lfs=lfs, xetHash=SHA256)) == [
         ListedFile("a", 3, Digest("git-sha1", SHA1)),
-        ListedFile("b", 9, Digest("sha256", SHA256)),
+        ListedFile("b", 9, Digest("sha256", SHA256), pointer_id=SHA1, xet_hash=SHA256),
     ]
 
 
@@ -43,11 +43,12 @@ def test_what_a_mirror_leaves_out_is_unknown() -> None:
         ListedFile("a", None, None),
         ListedFile("a", None, None),
     ]
-    assert page(entry(lfs={})) == [ListedFile("a", 3, None)]
+    assert page(entry(oid=None, lfs={}, xetHash="x")) == [ListedFile("a", 3, None)]
 
 
 def test_a_masked_digest_is_no_digest() -> None:
-    assert page(entry(lfs={"oid": "*" * 64, "size": 9})) == [ListedFile("a", 9, None, masked=True)]
+    masked = entry(oid="*" * 40, lfs={"oid": "*" * 64, "size": 9}, xetHash="*" * 64)
+    assert page(masked) == [ListedFile("a", 9, None, masked=True)]
 
 
 def test_names_are_passed_on_untouched() -> None:

@@ -17,6 +17,7 @@ from hfdl_async.errors import (
     NotFoundError,
     ProtocolError,
     RateLimitedError,
+    Refusal,
     ServerError,
 )
 from hfdl_async.net.answer import Answer
@@ -32,7 +33,7 @@ class Said:
 
     def __init__(self, status: int, headers: Mapping[str, str]) -> None:
         self.status = status
-        self.url = parse_url("https://hub.example/x")
+        self.url = parse_url("https://hub.example/x?Signature=secret")
         self._headers = headers
 
     def header(self, name: str) -> str | None:
@@ -85,6 +86,18 @@ def test_each_refusal_of_the_hub_is_the_error_it_stands_for(
     error = read(status, anonymous=anonymous, path=path, X_Error_Code=code)
     assert type(error) is kind
     assert words in error.message
+
+
+def test_an_error_carries_what_was_answered_and_no_signature() -> None:
+    error = read(
+        404, X_Error_Code="RepoNotFound", X_Error_Message="gone\x1b[2J", X_Request_Id="Root=1-2"
+    )
+    assert error.refusal is not None
+    assert error.refusal.message.startswith("gone")
+    assert "\x1b" not in error.refusal.message
+    message = error.refusal.message
+    expected = Refusal("https://hub.example/x", 404, "RepoNotFound", message, "Root=1-2")
+    assert error.refusal == expected
 
 
 def test_a_gate_names_the_page_where_it_opens() -> None:

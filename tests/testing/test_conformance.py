@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hfdl_async.core.model import ByteRange, ListedFile, Listing, RemoteFile, RepoRef
-from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.core.names import CACHE_STATE_FOLDER, STATE_FOLDER
 from hfdl_async.disk.localdir import LocalDir
+from hfdl_async.disk.sharedcache import SharedCache
 from hfdl_async.engine.ports import Sink, Source
 from hfdl_async.net.hub import Hub
 from hfdl_async.net.source import HubSource
@@ -132,6 +134,45 @@ async def test_a_folder_conforms(check: SinkCheck, tmp_path: Path) -> None:
     await check(world)
     for folder in world.arrived:
         await folder.close()
+
+
+@dataclass
+class CacheWorld:
+    cache: Path
+    links: bool
+    arrived: list[SharedCache] = field(default_factory=list)
+
+    async def arrive(self) -> Sink:
+        for earlier in self.arrived:
+            await earlier.close()  # the locks of a process end with it
+        files = [sink_file(path) for path in SINK_CONTENTS]
+        listed = tuple(ListedFile(file.path, file.size_bytes, file.digest) for file in files)
+        sink = SharedCache(self.cache, RepoRef("org/name"), links=self.links)
+        self.arrived.append(sink)
+        sink.pin(COMMIT)
+        await sink.begin(RepoRef("org/name"), Listing(COMMIT, listed), files)
+        return sink
+
+    def published(self, path: str) -> bytes | None:
+        final = self.arrived[-1].path / path
+        assert final.is_symlink() == (self.links and os.path.lexists(final))
+        return final.read_bytes() if os.path.lexists(final) else None
+
+    def damage(self, file: RemoteFile, offset: int) -> None:
+        parts = (self.cache / "models--org--name" / CACHE_STATE_FOLDER / "parts").iterdir()
+        [part] = [path for path in parts if path.stat().st_size == file.size_bytes]
+        data = bytearray(part.read_bytes())
+        data[offset] ^= 1
+        part.write_bytes(data)
+
+
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+async def test_a_shared_cache_conforms(check: SinkCheck, links: bool, tmp_path: Path) -> None:
+    world = CacheWorld(tmp_path / "hub", links)
+    await check(world)
+    for sink in world.arrived:
+        await sink.close()
 
 
 def test_every_check_is_in_its_list() -> None:

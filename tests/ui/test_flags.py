@@ -61,6 +61,15 @@ def test_the_environment_sets_what_the_command_has_and_nothing_else() -> None:
     assert environment_of("status", environ) == {"json": True}
 
 
+def test_the_cache_is_a_switch_with_a_folder_of_its_own() -> None:
+    assert takes_value("--cache-dir")
+    assert not takes_value("--cache")
+    assert environment_of("verify", {"HFDL_CACHE": "1", "HFDL_CACHE_DIR": "x"}) == {
+        "cache": "1",
+        "cache_dir": "x",
+    }
+
+
 def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
     with pytest.raises(UsageError, match="HFDL_JSON"):
         environment_of("download", {"HFDL_JSON": "maybe"})

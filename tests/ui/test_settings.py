@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
+from hfdl_async.core.options import Options
 from hfdl_async.errors import UsageError
 from hfdl_async.ui.settings import settle, wants_details
 
@@ -19,6 +21,10 @@ def test_a_flag_beats_the_environment_which_beats_the_default() -> None:
     [
         ({"directory": "a", "local_dir": "b"}, {}),
         ({}, {"HFDL_DIRECTORY": "a", "HFDL_LOCAL_DIR": "b"}),
+        ({"directory": "a", "cache": True}, {}),
+        ({"local_dir": "a", "cache_dir": "b"}, {}),
+        ({}, {"HFDL_CACHE": "1", "HFDL_LOCAL_DIR": "b"}),
+        ({}, {"HFDL_CACHE_DIR": "a", "HFDL_DIRECTORY": "b"}),
     ],
 )
 def test_two_destinations_at_once_are_refused(
@@ -36,6 +42,29 @@ def test_repairing_without_a_network_is_refused() -> None:
 def test_a_typed_destination_replaces_the_one_of_the_environment() -> None:
     settings = settle("download", {"local_dir": "b"}, {"HFDL_DIRECTORY": "a"})
     assert settings.options == {"local_dir": "b"}
+
+
+@pytest.mark.parametrize("around", [{"HFDL_CACHE": "1"}, {"HFDL_CACHE_DIR": "a"}])
+def test_a_typed_folder_beats_the_cache_of_the_environment(around: dict[str, str]) -> None:
+    assert settle("download", {"local_dir": "b"}, around).options == {"local_dir": "b"}
+
+
+def test_a_typed_cache_beats_every_destination_of_the_environment() -> None:
+    for around in ({"HFDL_LOCAL_DIR": "a"}, {"HFDL_CACHE_DIR": "a"}, {"HFDL_DIRECTORY": "a"}):
+        assert settle("download", {"cache": True}, around).options == {"cache": True}
+
+
+def test_the_cache_and_its_folder_are_one_destination() -> None:
+    given = {"cache": True, "cache_dir": "a"}
+    assert settle("download", given, {}).options == given
+
+
+def test_a_cache_that_is_switched_off_is_no_destination() -> None:
+    settings = settle("download", {}, {"HFDL_CACHE": "0", "HFDL_LOCAL_DIR": "b"})
+    assert Options.parse(settings.options).local_dir == Path("b")
+    assert not Options.parse(settings.options).cache
+    settings = settle("download", {"directory": "b"}, {"HFDL_CACHE": "off"})
+    assert not Options.parse(settings.options).cache
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hfdl_async.core.model import (
@@ -43,6 +44,14 @@ def test_a_plan_shows_the_largest_files_first_and_the_sums() -> None:
 def test_a_plan_of_many_files_is_cut_and_counted() -> None:
     lines = plan_lines(plan(files=FILES_SHOWN + 5))
     assert "  and 5 more files, 15.0 kB" in lines
+
+
+def test_a_plan_names_what_would_be_removed() -> None:
+    shown = plan_lines(replace(plan(), to_remove=("old.bin", "x/y\x1b.txt")))
+    start = shown.index("to remove 2 files that the repo no longer has")
+    assert shown[start + 1] == "  old.bin"
+    assert "\x1b" not in shown[start + 2]
+    assert not any("remove" in line for line in plan_lines(plan()))
 
 
 def test_problems_of_a_plan_are_named() -> None:

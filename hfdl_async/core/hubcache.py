@@ -1,0 +1,135 @@
+"""The shared cache of the Hugging Face libraries, as names and documents: no disk in here.
+
+The layout and the listing format are those of `huggingface_hub` 2.x; what they must look like was
+found by experiment and is checked against that library by `tests/e2e/test_shared_cache.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from hfdl_async.core.model import Algorithm, Digest, ListedFile, Listing, RemoteFile, RepoType
+from hfdl_async.core.names import Naming, check_name
+
+TREE_VERSION = 1
+MAX_TREE_BYTES = 1024 * 1024 * 1024
+CACHEDIR_TAG = (
+    b"Signature: 8a477f597d28d172789f06886806bc55\n"
+    b"# This file marks a folder of cached downloads; backups may leave it out.\n"
+    b"# For information about cache directory tags, see:\n"
+    b"#\thttps://bford.info/cachedir/\n"
+)
+
+_SHA1 = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ALGORITHMS: Mapping[int, Algorithm] = {40: "git-sha1", 64: "sha256"}
+_EXACT = Naming()
+
+
+def repo_folder_name(repo_id: str, repo_type: RepoType) -> str:
+    """Return the name of a repo's folder in the cache."""
+    return "--".join((f"{repo_type}s", *repo_id.split("/")))
+
+
+def is_repo_folder(name: str) -> bool:
+    """Return whether *name* is one that `repo_folder_name` makes."""
+    return name.startswith(("models--", "datasets--", "spaces--"))
+
+
+def blob_name(file: RemoteFile) -> str:
+    """Return where the content of *file* lies in the folder of its repo."""
+    assert file.digest is not None, "a blob is called after its digest"
+    return f"blobs/{file.digest.hex}"
+
+
+def pointer_name(file: RemoteFile, commit: str) -> str:
+    """Return where readers look for *file* of *commit* in the folder of its repo."""
+    return f"snapshots/{commit}/{file.path}"
+
+
+def pointer_target(file: RemoteFile) -> str:
+    """Return what the link at `pointer_name` says: relative, so that the cache can be moved."""
+    return "../" * (2 + file.path.count("/")) + blob_name(file)
+
+
+def ref_name(revision: str) -> str | None:
+    """Return where the commit of *revision* is noted, or None where a name cannot be made of it."""
+    return None if check_name(revision, _EXACT) else f"refs/{revision}"
+
+
+def tree_name(commit: str) -> str:
+    """Return where the listing of *commit* is kept."""
+    return f"trees/{commit}.json"
+
+
+def digest_of_blob(name: str) -> Digest | None:
+    """Return the digest that a blob's *name* is, or None for a file of another kind."""
+    algorithm = _ALGORITHMS.get(len(name))
+    if algorithm is None or not (_SHA1 if algorithm == "git-sha1" else _SHA256).fullmatch(name):
+        return None
+    return Digest(algorithm, name)
+
+
+def encode_tree(listing: Listing) -> bytes | None:
+    """Return *listing* as the library keeps it, or None where something that it needs is unknown.
+
+    A reader takes the file for the whole repo, so there is no such thing as half of it.
+    """
+    files: dict[str, dict[str, object]] = {}
+    for file in sorted(listing.files, key=lambda file: file.path):
+        if file.size_bytes is None or file.digest is None:
+            return None
+        if file.digest.algorithm == "git-sha1":
+            entry: dict[str, object] = {"size": file.size_bytes, "blob_id": file.digest.hex}
+        elif file.pointer_id is None:
+            return None
+        else:
+            entry = {
+                "size": file.size_bytes,
+                "blob_id": file.pointer_id,
+                "lfs_sha256": file.digest.hex,
+                "lfs_size": file.size_bytes,
+            }
+        if file.xet_hash is not None:
+            entry["xet_hash"] = file.xet_hash
+        files[file.path] = entry
+    return json.dumps({"format_version": TREE_VERSION, "files": files}, indent=1).encode("ascii")
+
+
+def decode_tree(data: bytes, commit: str) -> Listing | None:
+    """Return the listing of *commit* in *data*, or None where it is not one that can be used.
+
+    The file is anybody's: it is used as a list of what to prove, and never as a proof.
+    """
+    try:
+        value: Any = json.loads(data)
+        if value["format_version"] != TREE_VERSION:
+            return None
+        files = tuple(_listed(path, entry) for path, entry in value["files"].items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return Listing(commit, files)
+
+
+def _listed(path: str, entry: Mapping[str, object]) -> ListedFile:
+    sha256, blob_id, xet_hash = entry.get("lfs_sha256"), entry["blob_id"], entry.get("xet_hash")
+    size = entry["size"] if sha256 is None else entry["lfs_size"]
+    if type(size) is not int or size < 0 or check_name(path, _EXACT):
+        raise ValueError("not a file of a repo")
+    _check_hex(_SHA1, blob_id)
+    if xet_hash is not None:
+        _check_hex(_SHA256, xet_hash)
+    xet = cast("str | None", xet_hash)
+    if sha256 is None:
+        return ListedFile(path, size, Digest("git-sha1", cast("str", blob_id)), xet_hash=xet)
+    _check_hex(_SHA256, sha256)
+    digest = Digest("sha256", cast("str", sha256))
+    return ListedFile(path, size, digest, pointer_id=cast("str", blob_id), xet_hash=xet)
+
+
+def _check_hex(kind: re.Pattern[str], value: object) -> None:
+    if not isinstance(value, str) or not kind.fullmatch(value):
+        raise ValueError("not a hash")
