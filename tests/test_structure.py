@@ -38,7 +38,8 @@ TESTS_OF_MORE_THAN_ONE_MODULE = {
 EMPTY_WORDS = {"handler", "handlers", "helper", "helpers", "manager", "managers", "util", "utils"}
 EMPTY_MODULE_NAMES = EMPTY_WORDS | {"common", "data", "info", "misc"}
 USED_WHERE_THEY_FIT = (
-    "aiofiles", "aiohttp", "anyio", "blake3", "filelock", "huggingface_hub", "rich", "typer",
+    "aiofiles", "aiohappyeyeballs", "aiohttp", "anyio", "blake3", "filelock", "h11",
+    "huggingface_hub", "rich", "typer",
 )  # fmt: skip
 
 VIOLATIONS = {
