@@ -169,9 +169,17 @@ async def _check(
         listing = await destination.stored_listing(repo)
     else:
         listing, files = await _by_the_hub(files, repo, owner.commit, options, services, tally)
+    warnings = [*options.warnings]
+    if "cache_dir" in found.place:
+        bare = [file.path for file in files if file.digest is None]
+        files = [file for file in files if file.digest is not None]
+        if bare:
+            warnings.append(f"not checked, because no digest is known: {shorten(bare)}")
+        whole = len(listing.files) if listing else len(files)
+        if len(files) < whole:
+            warnings.append(f"the cache has names for {len(files)} of this commit's {whole} files")
     listed = {file.path for file in (listing.files if listing else files)}
     gone = [file.path for file in files if file.path not in listed]
-    warnings = [*options.warnings]
     if gone:
         warnings.append(f"of an older commit, checked by receipt only: {shorten(gone)}")
     tally.phase = "checking"

@@ -26,6 +26,11 @@ class Destination(Sink, Protocol):
     """
 
     @property
+    def may_be_read_while_busy(self) -> bool:
+        """Whether what is complete stays so while another process writes other files here."""
+        ...
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Odd things that were found and dealt with, as sentences for the user."""
         ...

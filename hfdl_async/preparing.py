@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 
+from hfdl_async.core.finding import Found
 from hfdl_async.core.model import (
     Action,
     ListedFile,
@@ -40,7 +41,14 @@ from hfdl_async.destination import Destination, choose, find_cache
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.tally import Tally
-from hfdl_async.errors import NotFoundError, StorageError, UnsafeError, UsageError
+from hfdl_async.errors import (
+    BusyError,
+    HfdlError,
+    NotFoundError,
+    StorageError,
+    UnsafeError,
+    UsageError,
+)
 from hfdl_async.net import reference
 from hfdl_async.net.answer import Timeouts
 from hfdl_async.net.hub import Hub
@@ -215,7 +223,7 @@ class Preparation:
         """
         listing, files = await self._ask_the_hub()
         await self._identify()  # before anything of ours gets into somebody else's folder
-        not_locked = await self._lock(stack, on_wait)
+        not_locked = await self._lock(stack, on_wait, files)
         await self._identify()  # whoever held the lock may have filled it
         may_write = not_locked is None
         problems = await self._name_problems(files, may_write=may_write)
@@ -250,7 +258,7 @@ class Preparation:
         right = {file.path: self._findings[file.path] for file in decisions.adopt}
         await self._folder.adopt(right, listing.commit)
 
-    def _refuse_the_impossible(self, plan: Plan, not_locked: StorageError | None) -> None:
+    def _refuse_the_impossible(self, plan: Plan, not_locked: HfdlError | None) -> None:
         needed = [item.file.path for item in plan.files if item.action is not Action.REUSE]
         fetched = [item.file.path for item in plan.files if item.action is Action.FETCH]
         if needed and not_locked is not None:
@@ -280,14 +288,31 @@ class Preparation:
         """Return the listing of the commit that is wanted; what never changes is not asked for."""
         commit = self._request.pinned
         if commit is None and is_commit(self.repo.revision):
-            known = await self._folder.known_listing(self.repo.revision)
+            known = await self._known_listing(self.repo.revision)
             if known is not None:
                 return known
         if commit is None:
             self.repo, commit = await hub.pin()
         self.commit = commit
-        known = await self._folder.known_listing(commit)
-        return known or await hub.listing(commit, self._on_listed)
+        return await self._known_listing(commit) or await hub.listing(commit, self._on_listed)
+
+    async def _known_listing(self, commit: str) -> Listing | None:
+        """Return the listing that is kept here, if it may be used.
+
+        Somebody else may have written it, so who asks for a proof asks the Hub, and a file that is
+        not in it may still be in the repo.
+        """
+        known = None if self._wants_proof else await self._folder.known_listing(commit)
+        if known is None:
+            return None
+        paths = {file.path for file in known.files}
+        named = (name for name in self._target.files if not name.endswith("/"))
+        return known if paths.issuperset(named) else None
+
+    @property
+    def _wants_proof(self) -> bool:
+        options = self._options
+        return options.verify or options.fix_broken or options.force
 
     async def _stored_listing(self) -> Listing:
         stored = await self._folder.stored_listing(self.repo)
@@ -335,22 +360,39 @@ class Preparation:
             raise UnsafeError(error.message, hint=command) from error
 
     async def _lock(
-        self, stack: AsyncExitStack, on_wait: Callable[[Holder | None], None]
-    ) -> StorageError | None:
+        self,
+        stack: AsyncExitStack,
+        on_wait: Callable[[Holder | None], None],
+        files: Sequence[RemoteFile],
+    ) -> HfdlError | None:
         """Take the folder for this run; returns why not when it cannot be written to.
 
         That may still be enough: everything asked for may be there already.
         """
         self._tally.phase = "waiting"
+        folder, wait_seconds = self._folder, self._options.wait_seconds
         try:
-            lock = self._folder.lock(wait_seconds=self._options.wait_seconds, on_wait=on_wait)
-            await stack.enter_async_context(lock)
+            if folder.may_be_read_while_busy:
+                try:
+                    await stack.enter_async_context(folder.lock(wait_seconds=0))
+                    return None
+                except BusyError as busy:
+                    if await self._is_all_here(files):
+                        return busy
+            await stack.enter_async_context(folder.lock(wait_seconds=wait_seconds, on_wait=on_wait))
         except StorageError as error:
             return error
         finally:
             self._tally.phase = "checking"
             self._tally.note = ""
         return None
+
+    async def _is_all_here(self, files: Sequence[RemoteFile]) -> bool:
+        """Return whether there is nothing to do, so that nobody need wait for the folder."""
+        if self._wants_proof or self._options.no_resume:
+            return False
+        found = await self._folder.survey(files, commit=self.commit)
+        return all(one.state is Found.FITS and not one.nameless for one in found.values())
 
     async def _name_problems(
         self, files: Sequence[RemoteFile], *, may_write: bool

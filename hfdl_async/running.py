@@ -67,7 +67,7 @@ class Download:
             if verdict.error is not None:
                 raise verdict.error
             place, listing = self._prepared.place, self._prepared.listing
-            if target.options.prune:
+            if target.options.prune and self._prepared.source is not None:
                 await self._prune(place, listing)
             await place.finish(self._preparation.repo, listing)
 

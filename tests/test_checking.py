@@ -195,3 +195,26 @@ class TestInTheSharedCache:
         (snapshot / "a.txt").write_bytes(b"bad")
         expected = {"a.txt": "bad", "b.txt": "ok", "c.txt": "ok"}
         assert await self.check(running, tmp_path) == expected
+
+
+@pytest.mark.parametrize("offline", [True, False])
+async def test_a_stray_file_in_a_snapshot_is_named_and_disturbs_nobody(
+    offline: bool, hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(HostedRepo.from_files("org/one", FILES))
+    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
+    report = await download("org/one", **asked)  # type: ignore[arg-type]
+    (Path(report) / ".DS_Store").write_bytes(b"stray")
+    checked = await verify("org/one", offline=offline, **asked)  # type: ignore[arg-type]
+    assert checked.exit_code == 0
+    assert {file.path for file in checked.files} == set(FILES)
+    assert any(".DS_Store" in warning for warning in checked.warnings)
+
+
+async def test_a_snapshot_that_is_not_whole_is_said_to_be(hub: StartHub, tmp_path: Path) -> None:
+    running = await hub(HostedRepo.from_files("org/one", FILES))
+    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
+    await download("org/one", next(iter(FILES)), **asked)  # type: ignore[arg-type]
+    checked = await verify("org/one", **asked)  # type: ignore[arg-type]
+    assert checked.exit_code == 0
+    assert any(f"1 of this commit's {len(FILES)} files" in text for text in checked.warnings)

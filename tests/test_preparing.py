@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import random
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from hfdl_async.disk.lock import Holder
 from hfdl_async.disk.sharedcache import SharedCache
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import (
+    BusyError,
     HfdlError,
     IntegrityError,
     NotFoundError,
@@ -375,3 +377,45 @@ async def test_a_plan_says_what_would_be_removed(hub: StartHub, tmp_path: Path) 
     assert set(planned.to_remove) == small_files().keys() - {"config.json"}
     assert planned.to_dict()["plan"]["to_remove"] == list(planned.to_remove)  # type: ignore[index]
     assert (tmp_path / "README.md").exists()
+
+
+async def test_what_is_complete_in_the_cache_waits_for_nobody(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
+    await download("org/tiny", "config.json", **asked)  # type: ignore[arg-type]
+    async with SharedCache(tmp_path, RepoRef("org/tiny")).lock():
+        report = await download("org/tiny", "config.json", **asked)  # type: ignore[arg-type]
+        assert [file.status for file in report.files] == ["reused"]
+        with pytest.raises(BusyError):
+            await download("org/tiny", "README.md", wait=0, **asked)  # type: ignore[arg-type]
+
+
+async def test_a_listing_that_lacks_a_named_file_is_asked_for_again(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
+    await download("org/tiny", "config.json", **asked)  # type: ignore[arg-type]
+    [tree] = tmp_path.glob("models--org--tiny/trees/*.json")
+    whole = json.loads(tree.read_text())
+    partial = {"config.json": whole["files"]["config.json"]}
+    tree.write_text(json.dumps({**whole, "files": partial}))
+    report = await download("org/tiny", "README.md", **asked)  # type: ignore[arg-type]
+    assert report["README.md"].read_bytes() == b"# tiny\n"
+    assert json.loads(tree.read_text()) == whole
+
+
+@pytest.mark.parametrize("proof", ["verify", "fix_broken", "force"])
+async def test_who_wants_a_proof_gets_the_listing_of_the_hub(
+    proof: str, hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
+    await download("org/tiny", **asked)  # type: ignore[arg-type]
+    [tree] = tmp_path.glob("models--org--tiny/trees/*.json")
+    right = tree.read_text()
+    tree.write_text(right.replace('"config.json"', '"other.json"'))
+    await download("org/tiny", **asked, **{proof: True})  # type: ignore[arg-type]
+    assert tree.read_text() == right

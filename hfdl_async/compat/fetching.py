@@ -179,6 +179,8 @@ def _ours(error: HfdlError, asked: Asked, *, contents: bool) -> Exception:
     """Return *error* as the library's, with what to do about a folder that is in the way."""
     raised = failures.translated(error, contents=contents)
     if isinstance(error, UnsafeError) and asked.local_dir is not None and not asked.force:
-        advice = "The reference client overwrites such files; here force_download=True says so."
+        advice = "The reference client overwrites files; here force_download=True says so."
+        if "belongs to" in error.message:
+            advice = "Here a local_dir is one repo's: give each repo a folder of its own."
         raised.args = (f"{raised.args[0]}\n{advice}",)
     return raised

@@ -353,7 +353,7 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "local_dir": ("local_dir", _optional(_path)),
     "cache": ("cache", _flag),
     "cache_dir": ("cache_dir", _optional(_path)),
-    "reuse_from": ("reuse_from", lambda value: tuple(map(Path, _texts(value)))),
+    "reuse_from": ("reuse_from", lambda value: tuple(map(_path, _texts(value)))),
     "link": ("link", _choice("clone", "hard", "copy")),
     "prune": ("prune", _flag),
     "connections": ("connections", _connections),

@@ -170,7 +170,7 @@ def decide(
         if problem := _problem(file, finding, options):
             problems.append(problem)
         if finding.state is Found.WRONG:
-            warnings.append(f"{file.path}: what the cache has under its digest is something else")
+            warnings.append(f"{file.path}: the cache had wrong content under its digest")
         if finding.state is Found.ROTTEN:
             warnings.append(f"{file.path}: the content on disk has rotted (nobody wrote to it)")
         planned.append(_planned(file, finding, elsewhere, options, place_of))

@@ -91,7 +91,8 @@ def unwritten(
     """
     documents: list[Document] = []
     tree = None if listed else encode_tree(listing)
-    if tree is not None:
+    kept = None if tree is None else _read(calls, root, tree_name(listing.commit), MAX_TREE_BYTES)
+    if tree is not None and tree != kept:
         documents.append((tree_name(listing.commit), tree))
     ref, commit = ref_name(revision), listing.commit.encode("ascii")
     if revision == listing.commit or ref is None:

@@ -225,6 +225,3 @@ def _sized(listed: Iterable[ListedFile], known: Mapping[str, RemoteFile]) -> Ite
             yield known[file.path]
         elif file.size_bytes is not None:
             yield RemoteFile(file.path, file.size_bytes, file.digest)
-
-
-__all__ = ["LocalDir"]

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import socket
+import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -91,7 +92,6 @@ class Lock:
         self._calls = calls or Calls()
         self._note = note or (lambda _sentence: None)
         self._file = os.path.join(home.root, home.state_name, LOCK)
-        self._mode = home.mode & 0o666
         self._lock: AsyncFileLock | None = None
 
     async def __aenter__(self) -> Lock:
@@ -115,12 +115,12 @@ class Lock:
             BusyError: the time is over; the message names the holder.
             StorageError, UnsafeError: the folder cannot be written to.
         """
-        await to_thread.run_sync(self._prepare)
+        mode = await to_thread.run_sync(self._prepare)
         # Not in its executor: a try that does not wait takes microseconds, and a cancellation
         # could otherwise leave a thread behind that gets the lock after we are gone.
         # Its own fallback waits until the lock file is gone, and we have just made that file.
         lock = AsyncFileLock(
-            self._file, timeout=0, mode=self._mode, thread_local=False, run_in_executor=False,
+            self._file, timeout=0, mode=mode, thread_local=False, run_in_executor=False,
             fallback_to_soft=False,
         )  # fmt: skip
         await self._wait_for(lock)
@@ -174,13 +174,19 @@ class Lock:
                 )
         return True
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> int:
+        """Make the lock file; return its permissions, which filelock would set to its own."""
         with translated(self._home.root):
             folders = open_for_writing(self._calls, self._home, self._note)
             try:
                 # filelock opens by path; what it would open must be a file of ours.
-                fd = self._calls.open_file(folders.state, LOCK, os.O_RDWR | os.O_CREAT, self._mode)
-                os.close(fd)
+                fd = self._calls.open_file(
+                    folders.state, LOCK, os.O_RDWR | os.O_CREAT, folders.state.file_mode
+                )
+                try:
+                    return stat.S_IMODE(os.fstat(fd).st_mode)
+                finally:
+                    os.close(fd)
             finally:
                 folders.close(self._calls)
 

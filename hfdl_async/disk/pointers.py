@@ -30,11 +30,9 @@ class Pointer(Enum):
 
 
 def look_at(
-    calls: Calls, root: Folder, files: Iterable[RemoteFile], commit: str, *, follow: bool = False
+    calls: Calls, root: Folder, files: Iterable[RemoteFile], commit: str
 ) -> dict[str, Pointer]:
     """Return what lies at the pointer of each of *files*, by path.
-
-    *follow* is about folders on the way.
 
     Raises:
         OSError: ELOOP when a folder on the way is a link; it cannot be looked into.
@@ -42,7 +40,7 @@ def look_at(
     found: dict[str, Pointer] = {}
     for folder, inside in _by_folder(files, commit):
         try:
-            with folder_at(calls, root, folder, follow=follow) as opened:
+            with folder_at(calls, root, folder) as opened:
                 found.update((file.path, _look(calls, opened, file)) for file in inside)
         except FileNotFoundError:
             found.update((file.path, Pointer.MISSING) for file in inside)
@@ -70,8 +68,6 @@ def make(
     folders: Folders,
     files: Iterable[RemoteFile],
     commit: str,
-    *,
-    follow: bool = False,
 ) -> Outcomes:
     """Make the pointers of *files*, durably; return by path what failed."""
     failed: Outcomes = {}
@@ -82,7 +78,7 @@ def make(
 
     for folder, inside in _by_folder(files, commit):
         try:
-            with folder_at(calls, folders.root, folder, create=True, follow=follow) as opened:
+            with folder_at(calls, folders.root, folder, create=True) as opened:
                 for file in inside:
                     try:
                         _make(calls, opened, file, folders.parts)

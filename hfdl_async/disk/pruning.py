@@ -7,6 +7,7 @@ file, which the next run drops. A file that somebody changed meanwhile is theirs
 from __future__ import annotations
 
 import stat
+import unicodedata
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -54,7 +55,14 @@ def prune(
     """
     wanted = set(kept)
     outdated = [held for path, held in receipts.by_path.items() if path not in wanted]
-    fates: dict[str, _Fate] = {}
+    # Where case does not count, a renamed file is the one that is to stay, under its old name.
+    staying = {
+        (_folded(path), held.inode) for path, held in receipts.by_path.items() if path in wanted
+    }
+    fates: dict[str, _Fate] = {
+        held.path: _Fate.GONE for held in outdated if (_folded(held.path), held.inode) in staying
+    }
+    outdated = [held for held in outdated if held.path not in fates]
     for folder, inside in groupby(sorted(outdated, key=_folder_of), _folder_of):
         fates.update(_prune_folder(calls, folders.root, folder, list(inside), follow=follow))
 
@@ -64,8 +72,13 @@ def prune(
     removed = with_fate(_Fate.REMOVED)
     _remove_empty(calls, folders.root, {split_path(path)[0] for path in removed}, follow)
     forget_records(calls, folders.root, removed)
-    receipts.drop(folders.state, [*removed, *with_fate(_Fate.GONE)])
-    return Pruned(removed, with_fate(_Fate.KEPT), with_fate(_Fate.FAILED))
+    kept_ones = with_fate(_Fate.KEPT)  # somebody changed them: they are not ours any more
+    receipts.drop(folders.state, [*removed, *kept_ones, *with_fate(_Fate.GONE)])
+    return Pruned(removed, kept_ones, with_fate(_Fate.FAILED))
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _folder_of(receipt: Receipt) -> str:

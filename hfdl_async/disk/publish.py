@@ -18,6 +18,7 @@ from hfdl_async.core.names import shown
 from hfdl_async.core.state import Receipt
 from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.folder import Folders, folder_at, split_path
+from hfdl_async.disk.hashing import new_hasher, read_slice
 from hfdl_async.disk.receipts import Receipts
 from hfdl_async.disk.settled import Settled, identity_of
 from hfdl_async.disk.statefiles import TEMPORARY, remove_if_there
@@ -90,7 +91,29 @@ class Publisher:
         if self._is_folder(folder, name):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         self._calls.rename(settled.folder, settled.name, folder, name)
-        return self._check_identity(settled, folder, name)
+        try:
+            return self._check_identity(settled, folder, name)
+        except StorageError:
+            # Another program may have put the same content there in the same moment.
+            found = self._right_content(settled, folder, name)
+            if found is None:
+                raise
+            return found
+
+    def _right_content(self, settled: Settled, folder: Folder, name: str) -> os.stat_result | None:
+        """Return what is at the final name if that is read and right, whoever put it there."""
+        digest, size = settled.file.digest, settled.file.size_bytes
+        if digest is None:
+            return None
+        fd = self._calls.open_file(folder, name, os.O_RDONLY)
+        try:
+            if os.fstat(fd).st_size != size:
+                return None
+            hasher = new_hasher(digest.algorithm, size)
+            read_slice(self._calls, fd, 0, size, hasher.update)
+            return os.fstat(fd) if hasher.hexdigest() == digest.hex else None
+        finally:
+            os.close(fd)
 
     def _check_identity(self, settled: Settled, folder: Folder, name: str) -> os.stat_result:
         found = self._calls.look(folder, name)

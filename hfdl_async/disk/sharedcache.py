@@ -58,6 +58,7 @@ class SharedCache(Store):
     *links* off means that content lies in the snapshot itself, as if links could not be made.
     """
 
+    may_be_read_while_busy = True  # content has one name for ever
     follows_links = True  # a blob may be a link into the store that the libraries share
 
     def __init__(
@@ -200,7 +201,7 @@ class SharedCache(Store):
     def _look_at_pointers(self, root: Folder | None, files: Sequence[RemoteFile]) -> None:
         found = dict.fromkeys((file.path for file in files), Pointer.MISSING)
         if root is not None:
-            found |= pointers.look_at(self._calls, root, files, self._commit, follow=self._follow)
+            found |= pointers.look_at(self._calls, root, files, self._commit)
         self._pointers.update(found)
         self._plain.difference_update(found)
         self._plain.update(path for path, what in found.items() if what is Pointer.CONTENT)
@@ -264,7 +265,7 @@ class SharedCache(Store):
                 raise error
 
     def _make_pointers(self, folders: Folders, files: Iterable[RemoteFile]) -> Outcomes:
-        return pointers.make(self._calls, folders, files, self._commit, follow=self._follow)
+        return pointers.make(self._calls, folders, files, self._commit)
 
     async def open(self, item: PlannedFile) -> AnyPart:
         """Return the part for *item*; see `Store.open`.
@@ -366,8 +367,7 @@ class SharedCache(Store):
         """
 
         def look(root: Folder | None, _state: Folder | None) -> list[commits.Document]:
-            kept = self._listed is not None and self._listed.commit == listing.commit
-            listed = kept or listing == self._pieced
+            listed = listing is self._listed or listing is self._pieced
             return commits.unwritten(self._calls, root, repo.revision, listing, listed=listed)
 
         was_open = self._folders is not None

@@ -63,6 +63,7 @@ class Store:
     there, and writes nothing. `pin` comes first, then the lock, before anything is written.
     """
 
+    may_be_read_while_busy = False  # whether what is complete stays so while others write
     follows_links = False  # whether a link at a final name may lead to the content
 
     def __init__(

@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable
 
 import aiohappyeyeballs
 import anyio
+import h11
 
 from hfdl_async.core.model import KIB, MIB
+from hfdl_async.errors import ProtocolError
 from hfdl_async.net.addresses import Resolver, is_literal
 from hfdl_async.net.answer import Answer, Lent, Request
 from hfdl_async.net.buffers import Stock
@@ -163,7 +165,7 @@ class Lane:
         exchange = Exchange()
         try:
             with anyio.fail_after(request.timeouts.read_seconds):
-                await wire.ask(exchange, exchange.request(request, self._user_agent))
+                await wire.ask(exchange, self._head(exchange, request))
         except _BROKEN as error:
             wire.abort()
             if not exchange.cut():
@@ -181,6 +183,13 @@ class Lane:
             return FlowingAnswer(request, exchange, wire, end)
         end(wire)
         return ToldAnswer(request, exchange)
+
+    def _head(self, exchange: Exchange, request: Request) -> bytes:
+        try:
+            return exchange.request(request, self._user_agent)
+        except (h11.LocalProtocolError, UnicodeEncodeError):
+            # Not chained: its text quotes headers, the token among them.
+            raise ProtocolError(f"{request.what}: its address cannot be sent") from None
 
     def _broken(self, error: Exception, request: Request, *, stale: bool) -> Exception:
         if stale and not isinstance(error, TimeoutError):

@@ -71,10 +71,9 @@ class Wire(asyncio.BufferedProtocol):
         Raises:
             EOFError, OSError: the connection ended before.
         """
-        assert self._transport is not None
         self._exchange = exchange
-        if not self._transport.is_closing():
-            self._transport.write(head)
+        if (transport := self._open_transport()) is not None:
+            transport.write(head)
         while not exchange.settled:
             if self._failure is not None:
                 raise self._failure
@@ -156,15 +155,20 @@ class Wire(asyncio.BufferedProtocol):
             self._filling.seal()
             self._filling = None
 
+    def _open_transport(self) -> asyncio.Transport | None:
+        # A lost one is not even asked: that of TLS on Python 3.10 falls over it.
+        transport = self._transport if self._failure is None else None
+        return None if transport is None or transport.is_closing() else transport
+
     def _pause(self) -> None:
-        if not self._paused and self._transport is not None and not self._transport.is_closing():
+        if not self._paused and (transport := self._open_transport()) is not None:
             self._paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and self._transport is not None and not self._transport.is_closing():
+        if self._paused and (transport := self._open_transport()) is not None:
             self._paused = False
-            self._transport.resume_reading()
+            transport.resume_reading()
 
     def _end(self, failure: Exception) -> None:
         if self._failure is None:

@@ -124,7 +124,7 @@ def build_app(command: str, interrupts: Interrupts) -> typer.Typer:
         "download", download, _argument("repo", "REPO"), _argument("files", "[FILES]...", many=True)
     )
     add("plan", plan, _argument("repo", "REPO"), _argument("files", "[FILES]...", many=True))
-    add("verify", verify, _argument("target", "FOLDER"))
+    add("verify", verify, _argument("target", "TARGET"))
     add("status", status, _argument("directory", "[DIR]", default=""))
     add("demo", demo)
     return app

@@ -93,7 +93,7 @@ FLAGS: tuple[Flag, ...] = (
          "base folder: files go to DIR/<repo name>/ (default: downloads)", metavar="DIR"),
     Flag("local_dir", ("--local-dir",), "Where", "exactly this folder instead", metavar="DIR"),
     Flag("cache", ("--cache",), "Where",
-         "into the shared Hugging Face cache, where transformers and hf look (HF_HUB_CACHE)",
+         "the shared Hugging Face cache instead, where transformers and hf look (HF_HUB_CACHE)",
          "switch", commands=("download", "plan", "verify")),
     Flag("cache_dir", ("--cache-dir",), "Where", "the same, with the cache in this folder",
          metavar="DIR", commands=("download", "plan", "verify")),

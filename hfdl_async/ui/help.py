@@ -31,7 +31,7 @@ _ARGUMENTS = {
         ("REPO", "gpt2, org/name, datasets/org/name, hf://... or a web address; also @revision"),
         ("FILES", "paths in the repo; one that ends in / means the folder (default: all)"),
     ),
-    "verify": (("FOLDER", "a folder that hfdl filled"),),
+    "verify": (("TARGET", "a folder that hfdl filled, or with --cache a repo: org/name@revision"),),
     "status": (("DIR", "where to look (default: downloads)"),),
 }  # fmt: skip
 _ARGUMENTS["plan"] = _ARGUMENTS["download"]

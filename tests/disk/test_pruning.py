@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.disk.calls import Folder
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.pruning import Pruned
 from hfdl_async.errors import StorageError
-from tests.disk.faults import FaultyCalls, begin, final_names, store
+from tests.disk.faults import FaultyCalls, begin, final_names, remote, store
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +59,7 @@ async def test_the_whole_folder_may_become_empty_and_stays(tmp_path: Path) -> No
     await folder.close()
 
 
-async def test_what_somebody_changed_stays_with_its_receipt(tmp_path: Path) -> None:
+async def test_what_somebody_changed_stays_and_is_not_ours_any_more(tmp_path: Path) -> None:
     folder = await filled(tmp_path)
     (tmp_path / "old.txt").write_bytes(b"mine")
     os.utime(tmp_path / "a/b/c/old.txt")
@@ -67,7 +68,7 @@ async def test_what_somebody_changed_stays_with_its_receipt(tmp_path: Path) -> N
     assert pruned == Pruned(removed=("x/y/old.txt",), kept=("a/b/c/old.txt", "old.txt"))
     assert (tmp_path / "old.txt").read_bytes() == b"mine"
     assert (tmp_path / "x/y/notes").exists()
-    assert await receipts_at(tmp_path) == {*KEPT, "old.txt", "a/b/c/old.txt"}
+    assert await receipts_at(tmp_path) == set(KEPT)
     await folder.close()
 
 
@@ -142,3 +143,29 @@ async def test_without_begin_nothing_is_removed(tmp_path: Path) -> None:
     folder = LocalDir(tmp_path)
     assert await folder.prune(KEPT) == Pruned(failed=OLD)
     assert set(final_names(tmp_path)) == set(CONTENTS)
+
+
+class CaseBlind(FaultyCalls):
+    """A file system on which the case of a name does not count, for one name."""
+
+    def look(self, folder: Folder, name: str) -> os.stat_result:
+        return super().look(folder, "readme.md" if name == "README.MD" else name)
+
+    def unlink(self, folder: Folder, name: str) -> None:
+        super().unlink(folder, "readme.md" if name == "README.MD" else name)
+
+
+async def test_a_file_that_was_renamed_by_case_alone_is_not_removed(tmp_path: Path) -> None:
+    folder = LocalDir(tmp_path)
+    await begin(folder, {"README.MD": b"same"})
+    await store(folder, {"README.MD": b"same"})
+    await folder.close()
+    (tmp_path / "README.MD").rename(tmp_path / "readme.md")  # what such a disk shows for both
+    folder = LocalDir(tmp_path, calls=CaseBlind())
+    await begin(folder, {"readme.md": b"same"})
+    findings = await folder.survey([remote("readme.md", b"same")])
+    await folder.adopt(findings, "1" * 40)
+    assert await folder.prune(["readme.md"]) == Pruned()
+    assert final_names(tmp_path) == {"readme.md": b"same"}
+    assert await receipts_at(tmp_path) == {"readme.md"}
+    await folder.close()

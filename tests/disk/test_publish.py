@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from hfdl_async.core.finding import Found
 from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.core.state import decode_receipt
+from hfdl_async.disk.calls import Folder
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.errors import StorageError
 from tests.disk.durability import Journal, after_power_loss
@@ -184,3 +186,25 @@ async def test_two_writers_that_both_finish_both_succeed(tmp_path: Path) -> None
     assert final_names(tmp_path) == {"x": data}
     await one.close()
     await two.close()
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_another_program_may_put_the_same_content_there(same: bool, tmp_path: Path) -> None:
+    data = NEW["d/big"]
+
+    class Racing(FaultyCalls):
+        def rename(self, source: Folder, name: str, target: Folder, new_name: str) -> None:
+            super().rename(source, name, target, new_name)
+            if new_name == "x":
+                other = tmp_path / "other"
+                other.write_bytes(data if same else data[::-1])
+                other.rename(tmp_path / "x")
+
+    folder = LocalDir(tmp_path, calls=Racing())
+    await begin(folder, {"x": data})
+    (outcome,) = (await folder.publish([await fetch(folder, "x", data)])).values()
+    assert (outcome is None) == same
+    if same:
+        [finding] = (await folder.survey([remote("x", data)])).values()
+        assert finding.state is Found.FITS
+    await folder.close()
