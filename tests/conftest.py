@@ -1,7 +1,13 @@
 """What every test gets: one async backend, a home of its own, no trace of the caller's account."""
 
 import os
+import signal
 import tempfile
+
+# A shell that starts us in the background, or `nohup`, has these ignored, and children inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The Hub client reads these once, at its import, so they are set before anything imports it.
 _HOME = tempfile.mkdtemp(prefix="hfdl-tests-")

@@ -29,13 +29,9 @@ time.sleep(60)
 """
 
 
-# Who runs the tests under `nohup` hands down that a hang-up is to be ignored.
-LISTENING = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
-
-
 def start(code: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", LISTENING + code],
+        [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
