@@ -281,3 +281,19 @@ async def test_an_answer_cut_within_its_head_is_none(bench: Bench) -> None:
         group.start_soon(end)
         with pytest.raises(EOFError):
             await bench.wire.ask(exchange, asked(exchange))
+
+
+async def test_a_lost_transport_is_left_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_self: Pipe) -> bool:
+        raise AttributeError("as that of TLS on Python 3.10 does")
+
+    await bench.begin()
+    bench.pipe.feed(BODY)  # up to the first full buffer: reading stops
+    bench.wire.connection_lost(None)
+    monkeypatch.setattr(Pipe, "is_closing", gone)
+    monkeypatch.setattr(Pipe, "resume_reading", gone)
+    assert await bench.take() == BODY[:SIZE]
+    with pytest.raises(EOFError):
+        await bench.take()
