@@ -76,7 +76,7 @@ async def test_links_on_the_way_are_followed_in_both_kinds_when_allowed(
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a").symlink_to(tmp_path / "real")
     (tmp_path / "hub" / "datasets--org--name").mkdir(parents=True)
-    (tmp_path / "hub" / "datasets--org--name" / "snapshots").symlink_to(tmp_path / "real")
+    (tmp_path / "hub" / "datasets--org--name" / "blobs").symlink_to(tmp_path / "real")
     asked = {"allow": ["symlinks"]} if allowed else {}
     for place in (chosen(tmp_path, **asked), chosen(tmp_path, cache_dir=tmp_path / "hub", **asked)):
         place.pin("c" * 40)
