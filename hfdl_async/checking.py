@@ -14,9 +14,8 @@ from hfdl_async.core.model import Listing, RemoteFile, RepoRef, Report
 from hfdl_async.core.options import Options
 from hfdl_async.core.state import Owner
 from hfdl_async.core.verdict import CheckStatus, VerifiedFile, VerifyReport
-from hfdl_async.destination import Destination
+from hfdl_async.destination import Destination, in_cache
 from hfdl_async.disk.localdir import LocalDir
-from hfdl_async.disk.sharedcache import SharedCache
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.net import reference
@@ -129,12 +128,7 @@ async def check_cached(
         )
     )
     repo = parsed.repo
-    place = SharedCache(
-        cache,
-        repo,
-        links=reference.may_link(),
-        follow_symlinks="symlinks" in options.allow,
-    )
+    place = in_cache(cache, repo, options)
     commit = await place.commit_of(repo.revision)
     if commit is not None:
         place.pin(commit)

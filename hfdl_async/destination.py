@@ -135,8 +135,17 @@ def find_cache(options: Options) -> Path | None:
 
 def choose(repo: RepoRef, folder: Path, cache: Path | None, options: Options) -> Destination:
     """Return the place for *repo*: in *cache* if that is one, else *folder*."""
-    follow = "symlinks" in options.allow
     if cache is not None:
-        links = reference.may_link()
-        return SharedCache(cache, repo, link=options.link, links=links, follow_symlinks=follow)
-    return LocalDir(folder, link=options.link, follow_symlinks=follow)
+        return in_cache(cache, repo, options)
+    return LocalDir(folder, link=options.link, follow_symlinks="symlinks" in options.allow)
+
+
+def in_cache(cache: Path, repo: RepoRef, options: Options) -> SharedCache:
+    """Return the place of *repo* in the shared *cache*."""
+    return SharedCache(
+        cache,
+        repo,
+        link=options.link,
+        links=reference.may_link(),
+        follow_symlinks="symlinks" in options.allow,
+    )

@@ -25,6 +25,7 @@ __all__ = [
     "LostConnectionError",
     "NetworkError",
     "NotFoundError",
+    "OtherRepoError",
     "ProtocolError",
     "RangeIgnoredError",
     "RateLimitedError",
@@ -178,6 +179,10 @@ class UnsafeError(HfdlError):
 
     exit_code = 8
     kind = "unsafe"
+
+
+class OtherRepoError(UnsafeError):
+    """The folder belongs to another repo."""
 
 
 class BusyError(HfdlError):

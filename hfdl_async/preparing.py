@@ -233,8 +233,6 @@ class Preparation:
         free, total = await self._folder.space()
         plan = self._make(listing, decisions, free, ())
         self._refuse_the_impossible(plan, not_locked)
-        if not_locked is not None and any(found.nameless for found in self._findings.values()):
-            raise not_locked
         self._check_space(plan, free, total)
         if not self._options.prune:
             gone = await self._leftovers(listing)
@@ -259,10 +257,13 @@ class Preparation:
         await self._folder.adopt(right, listing.commit)
 
     def _refuse_the_impossible(self, plan: Plan, not_locked: HfdlError | None) -> None:
-        needed = [item.file.path for item in plan.files if item.action is not Action.REUSE]
-        fetched = [item.file.path for item in plan.files if item.action is Action.FETCH]
-        if needed and not_locked is not None:
+        nothing_to_write = all(
+            item.action is Action.REUSE and not self._findings[item.file.path].nameless
+            for item in plan.files
+        )
+        if not_locked is not None and not nothing_to_write:
             raise not_locked
+        fetched = [item.file.path for item in plan.files if item.action is Action.FETCH]
         if fetched and self._hub is None:
             raise _not_here(fetched)
 
@@ -357,7 +358,7 @@ class Preparation:
             command = other_folder_command(
                 self.repo, self._target.files, self._options, self._target.folder
             )
-            raise UnsafeError(error.message, hint=command) from error
+            raise type(error)(error.message, hint=command) from error
 
     async def _lock(
         self,

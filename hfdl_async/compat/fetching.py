@@ -25,6 +25,7 @@ from hfdl_async.errors import (
     HfdlError,
     NetworkError,
     NotFoundError,
+    OtherRepoError,
     Refusal,
     UnsafeError,
 )
@@ -180,7 +181,7 @@ def _ours(error: HfdlError, asked: Asked, *, contents: bool) -> Exception:
     raised = failures.translated(error, contents=contents)
     if isinstance(error, UnsafeError) and asked.local_dir is not None and not asked.force:
         advice = "The reference client overwrites files; here force_download=True says so."
-        if "belongs to" in error.message:
+        if isinstance(error, OtherRepoError):
             advice = "Here a local_dir is one repo's: give each repo a folder of its own."
         raised.args = (f"{raised.args[0]}\n{advice}",)
     return raised

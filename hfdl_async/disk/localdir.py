@@ -21,7 +21,7 @@ from hfdl_async.disk.placing import LinkMode
 from hfdl_async.disk.provenance import SOMEBODYS, without_downloads
 from hfdl_async.disk.pruning import Pruned, prune
 from hfdl_async.disk.store import Store
-from hfdl_async.errors import HfdlError, UnsafeError
+from hfdl_async.errors import HfdlError, OtherRepoError
 
 
 class LocalDir(Store):
@@ -63,14 +63,14 @@ class LocalDir(Store):
         """Check that nothing says that the folder is another repo's.
 
         Raises:
-            UnsafeError: something does; the caller knows a better hint.
+            OtherRepoError: something does; the caller knows a better hint.
         """
         owner = await self.owner()
         # The endpoint does not count: to go on from a mirror is a right of the user's, and what
         # differs there is found by its digest.
         if owner is None or (owner.repo_type, owner.repo_id) == (repo.repo_type, repo.repo_id):
             return
-        raise UnsafeError(
+        raise OtherRepoError(
             f"{shown(self._home.root)} belongs to the {owner.repo_type} {shown(owner.repo_id)}, "
             f"not to the {repo.repo_type} {shown(repo.repo_id)}",
             hint="choose another folder with --local-dir",
