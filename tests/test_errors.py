@@ -17,7 +17,7 @@ CLASSES = [
 EXIT_CODES = {
     "HfdlError": 1, "UsageError": 2, "AccessError": 3, "GatedError": 3, "NotFoundError": 4,
     "NetworkError": 5, "IntegrityError": 6, "StorageError": 7, "UnsafeError": 8, "BusyError": 9,
-    "DownloadError": 10, "InterruptedDownloadError": 130,
+    "OtherRepoError": 8, "DownloadError": 10, "InterruptedDownloadError": 130,
 }  # fmt: skip
 
 
