@@ -7,20 +7,32 @@ in between that could answer differently.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from typing import TypedDict
 
 import anyio
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from hfdl_async.net.holds import Clock
 
 REMEMBER_SECONDS = 10.0  # one lookup for a burst of connections; a moved host is found again
 
-Lookup = Callable[[str, int, socket.AddressFamily], Awaitable[list[ResolveResult]]]
+
+class Address(TypedDict):
+    """One address of a name, in the form that aiohttp wants as well."""
+
+    hostname: str
+    host: str
+    port: int
+    family: int
+    proto: int
+    flags: int
+
+
+Lookup = Callable[[str, int, socket.AddressFamily], Awaitable[list[Address]]]
 
 # Set around one request, read by the lookup that this very request causes.
 guarded: ContextVar[bool] = ContextVar("guarded", default=False)
@@ -54,7 +66,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-class Resolver(AbstractResolver):
+class Resolver:
     """Looks names up once for many connections, and refuses what is guarded and private."""
 
     def __init__(
@@ -65,14 +77,14 @@ class Resolver(AbstractResolver):
         judge: Callable[[str], bool] = is_private,
     ) -> None:
         self._clock = clock
-        self._lookup: Lookup = lookup or ThreadedResolver().resolve
+        self._lookup: Lookup = lookup or look_up
         self._judge = judge
-        self._known: dict[tuple[str, int, int], tuple[float, list[ResolveResult]]] = {}
+        self._known: dict[tuple[str, int, int], tuple[float, list[Address]]] = {}
         self._locks: dict[tuple[str, int, int], anyio.Lock] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    ) -> list[Address]:
         """Return the addresses of *host*.
 
         Raises:
@@ -95,9 +107,7 @@ class Resolver(AbstractResolver):
         found = await self._addresses(host, port, socket.AF_UNSPEC)
         return any(self._judge(entry["host"]) for entry in found)
 
-    async def _addresses(
-        self, host: str, port: int, family: socket.AddressFamily
-    ) -> list[ResolveResult]:
+    async def _addresses(self, host: str, port: int, family: socket.AddressFamily) -> list[Address]:
         key = (host, port, int(family))
         # Waiters of a cancelled lookup start one of their own: nobody inherits a cancellation.
         async with self._locks.setdefault(key, anyio.Lock()):
@@ -112,6 +122,37 @@ class Resolver(AbstractResolver):
         """Forget everything."""
         self._known.clear()
         self._locks.clear()
+
+
+async def look_up(host: str, port: int, family: socket.AddressFamily) -> list[Address]:
+    """Return what the system's resolver says, asked in a thread.
+
+    Raises:
+        OSError: there is no such name, or no network.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+    )
+    addresses: list[Address] = []
+    for kind, _, proto, _, address in found:
+        literal = str(address[0])
+        if kind == socket.AF_INET6 and len(address) == 4 and address[3]:
+            # A link-local address is of use only together with the interface it lies behind.
+            literal, _ = await loop.getnameinfo(
+                address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+            )
+        addresses.append(
+            Address(
+                hostname=host,
+                host=literal,
+                port=port,
+                family=kind,
+                proto=proto,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+        )
+    return addresses
 
 
 def is_literal(host: str) -> bool:

@@ -1,8 +1,8 @@
-"""What aiohttp, ssl and the operating system raise, translated into our errors.
+"""What ssl and the operating system raise, translated into our errors.
 
-The one function for it. The foreign exception is chained without its traceback: the frames of the
-HTTP library hold the headers and the URL of the request, secrets among them, and a traceback with
-locals would print them.
+The one function for it; `foreign` has that for aiohttp. The foreign exception is chained without
+its traceback: the frames below hold the headers and the URL of the request, secrets among them,
+and a traceback with locals would print them.
 """
 
 from __future__ import annotations
@@ -12,27 +12,13 @@ import errno
 import socket
 import ssl
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
-
-from hfdl_async.errors import (
-    HfdlError,
-    LostConnectionError,
-    NetworkError,
-    ProtocolError,
-    UnsafeError,
-)
+from hfdl_async.errors import HfdlError, LostConnectionError, UnsafeError
 from hfdl_async.net.addresses import PrivateAddressError
 from hfdl_async.net.headers import clean_text
 from hfdl_async.net.urls import Origin
 
-FOREIGN = (aiohttp.ClientError, HttpProcessingError, OSError, asyncio.TimeoutError)
-# A bare RuntimeError says "connection closed" when a body is read after its transport went away.
-FOREIGN_IN_BODY = (*FOREIGN, RuntimeError)
-
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
 _NO_ROUTE = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}
-_HANDSHAKE = (aiohttp.ClientConnectorSSLError, aiohttp.ClientConnectorCertificateError)
 # A handshake that was cut off, not refused: the peer or the path went away.
 _CUT_HANDSHAKE = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
@@ -59,35 +45,23 @@ def translate(
             f"{what}: the secure connection to {site} was refused: {clean_text(refused)}",
             hint="check the clock, the address and whether a proxy re-signs traffic here",
         )
-    if isinstance(error, aiohttp.ClientConnectorDNSError) or _has(chain, socket.gaierror):
+    if _has(chain, socket.gaierror):
         return _unknown_host(chain, what, site)
-    if isinstance(error, (aiohttp.ClientResponseError, HttpProcessingError)):
-        return ProtocolError(
-            f"{what}: {site} did not answer in HTTP", hint="is it the right address and port?"
-        )
-    late = isinstance(error, (asyncio.TimeoutError, TimeoutError))
-    if isinstance(error, aiohttp.ConnectionTimeoutError) or (connecting and late):
-        return LostConnectionError(f"{what}: {site} did not accept a connection in time")
-    if late:
-        return LostConnectionError(f"{what}: {site} fell silent")
-    if isinstance(error, aiohttp.InvalidURL):
-        return NetworkError(f"{what}: the address of {site} cannot be used")
-    if connecting or isinstance(error, aiohttp.ClientConnectorError):
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        late = "did not accept a connection in time" if connecting else "fell silent"
+        return LostConnectionError(f"{what}: {site} {late}")
+    if connecting:
         return LostConnectionError(f"{what}: cannot connect to {site}: {_reason(chain)}")
-    if isinstance(error, (aiohttp.ClientPayloadError, EOFError)):
+    if isinstance(error, EOFError):
         return LostConnectionError(f"{what}: {site} ended the answer before its last byte")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return unanswered(what, site)
     return LostConnectionError(f"{what}: the connection to {site} broke: {_reason(chain)}")
 
 
-def quiet(error: BaseException) -> BaseException | None:
-    """Return *error* fit to be chained: without tracebacks, and None where its text has a URL."""
+def quiet(error: BaseException) -> BaseException:
+    """Return *error* fit to be chained: without tracebacks."""
     for link in _chain(error):
         link.__traceback__ = None
-    # "Connection timeout to host <the whole URL>", and two that print the request.
-    telling = (aiohttp.ConnectionTimeoutError, aiohttp.ClientResponseError, aiohttp.InvalidURL)
-    return None if isinstance(error, telling) else error
+    return error
 
 
 def private_target(what: str, site: str) -> UnsafeError:
@@ -110,7 +84,7 @@ def _tls_refusal(chain: list[BaseException], *, connecting: bool) -> str | None:
             said: str | None = getattr(link, "verify_message", None)
             if said:
                 return said
-    if not (isinstance(chain[0], _HANDSHAKE) or (connecting and _has(chain, ssl.SSLError))):
+    if not (connecting and _has(chain, ssl.SSLError)):
         return None  # later than the handshake, a broken record is damage on the way like any other
     if _has(chain, _CUT_HANDSHAKE):
         return None

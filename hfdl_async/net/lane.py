@@ -1,4 +1,4 @@
-"""The fast way over the wire, for large ranges: h11 for the head, buffers for the body.
+"""The short way over the wire: a head recognised at a glance, a body counted into buffers.
 
 A pool of connections of our own, and no more of HTTP than one GET needs. An origin whose content
 comes in any but the plainest form is remembered, and left to aiohttp from then on.
@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 
 import aiohappyeyeballs
 import anyio
-import h11
 
 from hfdl_async.core.model import KIB, MIB
 from hfdl_async.errors import ProtocolError
@@ -53,12 +52,12 @@ class _LaneAnswer(Answer):
 
     def header(self, name: str) -> str | None:
         """Return the first field of that name (any case)."""
-        return next(iter(self.headers(name)), None)
+        found = self._fields.get(name.lower())
+        return found[0] if found else None
 
     def headers(self, name: str) -> list[str]:
         """Return all fields of that name (any case)."""
-        wanted = name.lower()
-        return [value for field, value in self._fields if field == wanted]
+        return list(self._fields.get(name.lower(), ()))
 
 
 class ToldAnswer(_LaneAnswer):
@@ -107,7 +106,7 @@ class FlowingAnswer(_LaneAnswer):
 
 
 class Lane:
-    """Connections for large ranges.
+    """Connections for what is answered in the plainest form.
 
     Args:
         resolver: how names become addresses; it guards.
@@ -129,12 +128,15 @@ class Lane:
         self._user_agent = user_agent
         self.stock = Stock(buffer_bytes(connections), 2 * connections)
         self._wires: dict[Wire, Origin] = {}
-        self._idle: dict[Wire, asyncio.TimerHandle] = {}
-        self._odd: set[Origin] = set()
+        self._idle: dict[Origin, list[Wire]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._odd: set[tuple[Origin, bool]] = set()
         self._empty = anyio.Event()
 
     async def close(self) -> None:
         """Drop all connections."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         if not self._wires:
             return
         self._empty = anyio.Event()
@@ -143,9 +145,12 @@ class Lane:
         with anyio.move_on_after(GOODBYE_SECONDS, shield=True):
             await self._empty.wait()  # their sockets are closed in the loop's next turns
 
-    def serves(self, origin: Origin) -> bool:
-        """Return whether *origin* was never seen to answer in another than the plainest form."""
-        return origin not in self._odd
+    def serves(self, request: Request) -> bool:
+        """Return whether what is asked like *request* was answered in the plainest form so far.
+
+        What is asked for whole, such as pages of a listing, may be sent in another way than ranges.
+        """
+        return (request.url.origin, request.span is None) not in self._odd
 
     async def get(self, request: Request) -> Answer | None:
         """Send *request*; return when the headers are here, or None where they are not for us.
@@ -164,8 +169,8 @@ class Lane:
     async def _ask(self, wire: Wire, request: Request) -> Answer | None:
         exchange = Exchange()
         try:
-            with anyio.fail_after(request.timeouts.read_seconds):
-                await wire.ask(exchange, self._head(exchange, request))
+            # The head in no local of this frame: it may hold the token.
+            await wire.ask(exchange, self._head(exchange, request), request.timeouts.read_seconds)
         except _BROKEN as error:
             wire.abort()
             if not exchange.cut():
@@ -175,7 +180,7 @@ class Lane:
             wire.abort()
             raise
         if exchange.odd:
-            self._odd.add(request.url.origin)
+            self._odd.add((request.url.origin, request.span is None))
             wire.abort()
             return None
         end = self._drop if request.fresh else self._give_back
@@ -187,8 +192,7 @@ class Lane:
     def _head(self, exchange: Exchange, request: Request) -> bytes:
         try:
             return exchange.request(request, self._user_agent)
-        except (h11.LocalProtocolError, UnicodeEncodeError):
-            # Not chained: its text quotes headers, the token among them.
+        except ValueError:
             raise ProtocolError(f"{request.what}: its address cannot be sent") from None
 
     def _broken(self, error: Exception, request: Request, *, stale: bool) -> Exception:
@@ -202,27 +206,41 @@ class Lane:
 
     def _kept(self, origin: Origin) -> Wire | None:
         """Take an idle connection, the one that was used last."""
-        for wire in reversed(self._idle):
-            if self._wires.get(wire) == origin and not wire.lost:
-                self._idle.pop(wire).cancel()
+        idle = self._idle.get(origin, [])
+        while idle:
+            if not (wire := idle.pop()).lost:
                 return wire
         return None
 
     def _give_back(self, wire: Wire) -> None:
-        if not wire.done:
+        if not wire.done or (origin := self._wires.get(wire)) is None:
             wire.abort()
             return
         wire.rest()
-        loop = asyncio.get_running_loop()
-        self._idle[wire] = loop.call_later(KEEP_SECONDS, wire.abort)
+        self._idle.setdefault(origin, []).append(wire)
+        if self._sweeping is None:
+            self._sweep_in(KEEP_SECONDS)
+
+    def _sweep_in(self, seconds: float) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long, and look again when the next one will have been."""
+        self._sweeping = None
+        now = asyncio.get_running_loop().time()
+        for idle in self._idle.values():
+            while idle and idle[0].idle_since + KEEP_SECONDS <= now:
+                idle.pop(0).abort()
+        if waiting := [idle[0].idle_since for idle in self._idle.values() if idle]:
+            self._sweep_in(max(0.0, min(waiting) + KEEP_SECONDS - now))
 
     def _drop(self, wire: Wire) -> None:
         wire.abort()
 
     def _forget(self, wire: Wire) -> None:
-        self._wires.pop(wire, None)
-        if (timer := self._idle.pop(wire, None)) is not None:
-            timer.cancel()
+        origin = self._wires.pop(wire, None)
+        if origin is not None and wire in (idle := self._idle.get(origin, [])):
+            idle.remove(wire)
         if not self._wires:
             self._empty.set()
 

@@ -29,7 +29,7 @@ from hfdl_async.net.buffers import Buffer, Stock
 from hfdl_async.net.exchange import Exchange
 
 LULL_SECONDS = 0.25  # how long a reader waits for a buffer to become full
-SCRATCH_BYTES = 16 * KIB  # a head with what comes along behind it
+SCRATCH_BYTES = 32 * KIB  # a head with what comes along behind it
 AHEAD_BUFFERS = 1
 
 
@@ -44,6 +44,7 @@ class Wire(asyncio.BufferedProtocol):
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._exchange: Exchange | None = None
         self.used = False  # it carried a request before
+        self.idle_since = 0.0  # by the loop's clock, after `rest`
         self._left = 0  # bytes of the body still to come
         self._clean = True  # everything that came was expected
         self._filling: Buffer | None = None
@@ -65,10 +66,11 @@ class Wire(asyncio.BufferedProtocol):
         """Whether the body is here to its end, and nothing else came."""
         return not self._left and self._clean and not self.lost
 
-    async def ask(self, exchange: Exchange, head: bytes) -> None:
+    async def ask(self, exchange: Exchange, head: bytes, silence_seconds: float) -> None:
         """Send *head* and wait until *exchange* has heard what it needs.
 
         Raises:
+            TimeoutError: that took longer than *silence_seconds*.
             EOFError, OSError: the connection ended before.
         """
         self._exchange = exchange
@@ -77,7 +79,8 @@ class Wire(asyncio.BufferedProtocol):
         while not exchange.settled:
             if self._failure is not None:
                 raise self._failure
-            await self._wait()
+            if not await self._wait(silence_seconds):
+                raise TimeoutError
 
     async def take(self, most_bytes: int | None, silence_seconds: float) -> Lent | None:
         """Return the next bytes of the body, None behind its end.
@@ -109,6 +112,7 @@ class Wire(asyncio.BufferedProtocol):
         """Be idle until the next request; forget what nobody took."""
         self._exchange = None
         self.used = True
+        self.idle_since = self._loop.time()
         self._let_go()
         self._resume()
 
@@ -131,17 +135,16 @@ class Wire(asyncio.BufferedProtocol):
             self._resume()
         return lent
 
-    async def _wait(self, seconds: float | None = None) -> bool:
+    async def _wait(self, seconds: float) -> bool:
         """Wait for news; return whether there were any before *seconds* had passed."""
         news: asyncio.Future[bool] = self._loop.create_future()
         self._news = news
-        timer = None if seconds is None else self._loop.call_later(seconds, self._tell, False)
+        timer = self._loop.call_later(seconds, self._tell, False)
         try:
             return await news
         finally:
             self._news = None
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
 
     def _tell(self, really: bool = True) -> None:
         if self._news is not None and not self._news.done():

@@ -105,7 +105,6 @@ def _login_failed(error: BaseException) -> HfdlError:
 
 def user_agent() -> str:
     """Return how we introduce ourselves: what we are and what we are made of, nothing else."""
-    import aiohttp
     import huggingface_hub
 
     from hfdl_async import __version__
@@ -114,7 +113,6 @@ def user_agent() -> str:
         f"hfdl/{__version__}",
         f"hf_hub/{huggingface_hub.__version__}",
         f"python/{'.'.join(map(str, sys.version_info[:3]))}",
-        f"aiohttp/{aiohttp.__version__}",
     ]
     origin = os.environ.get("HF_HUB_USER_AGENT_ORIGIN", "")
     if origin and origin.isascii() and origin.isprintable():

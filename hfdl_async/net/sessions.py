@@ -7,11 +7,13 @@ re-quoting of URLs, no total time limit.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from functools import lru_cache
 
 import aiohttp
 import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from hfdl_async.core.model import MIB
 from hfdl_async.net.addresses import Resolver
@@ -24,7 +26,12 @@ from hfdl_async.net.answer import (
     Timeouts,
     wire_headers,
 )
-from hfdl_async.net.failures import FOREIGN, FOREIGN_IN_BODY, quiet, translate
+from hfdl_async.net.foreign import (
+    FOREIGN,
+    FOREIGN_IN_BODY,
+    quiet_foreign,
+    translate_foreign,
+)
 
 WIDE_READ_BYTES = MIB
 
@@ -53,8 +60,8 @@ class SessionAnswer(Answer):
             data, _ = await self._response.content.readchunk()
             return Lent(data)
         except FOREIGN_IN_BODY as error:
-            failure = translate(error, what=self.what, origin=self.url.origin)
-            raise failure from quiet(error)
+            failure = translate_foreign(error, what=self.what, origin=self.url.origin)
+            raise failure from quiet_foreign(error)
 
     async def drain(self) -> None:
         """Read a short body to its end so that the connection can be used again, or close it."""
@@ -100,7 +107,7 @@ class Sessions:
             limit=0,  # the engine's permits are the limit
             force_close=not keep,
             use_dns_cache=False,  # ours remembers, and judges
-            resolver=self._resolver,
+            resolver=_Resolver(self._resolver),
             ssl=self._tls or True,
         )
         return aiohttp.ClientSession(
@@ -139,9 +146,27 @@ class Sessions:
                 timeout=_client_timeout(request.timeouts),
             )
         except FOREIGN as error:
-            raise translate(error, what=request.what, origin=request.url.origin) from quiet(error)
+            failure = translate_foreign(error, what=request.what, origin=request.url.origin)
+            raise failure from quiet_foreign(error)
         _watch_body(response, request.timeouts.body_seconds, self._buffer_bytes)
         return SessionAnswer(response, request)
+
+
+class _Resolver(AbstractResolver):
+    """Our resolver in the shape that aiohttp wants."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of *host*; see `Resolver.resolve`."""
+        found = await self._resolver.resolve(host, port, family)
+        return [ResolveResult(**address) for address in found]
+
+    async def close(self) -> None:
+        """Do nothing: it is not ours."""
 
 
 @lru_cache(maxsize=16)

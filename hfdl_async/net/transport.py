@@ -1,8 +1,8 @@
 """One way to send a request, and the two roads it may take.
 
-Large ranges go over the `lane`, all else over `sessions`; see decision 0005. What comes back is an
-`Answer` whose body is read chunk by chunk; everything that can break is translated by
-`failures.translate`.
+What is answered in the plainest form goes over the `lane`, all else over `sessions`; see decision
+0005. What comes back is an `Answer` whose body is read chunk by chunk; everything that can break is
+translated into our errors.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from hfdl_async.net.addresses import Resolver, guarded
 from hfdl_async.net.answer import Answer, Request
 from hfdl_async.net.failures import private_target, quiet, translate
 from hfdl_async.net.holds import Clock, Holds
+from hfdl_async.net.lane import Lane
 from hfdl_async.net.reference import user_agent
-from hfdl_async.net.sessions import Sessions
 from hfdl_async.net.urls import Origin
 
 if TYPE_CHECKING:
-    from hfdl_async.net.lane import Lane
+    from hfdl_async.net.sessions import Sessions
 
 SOCKET_BUFFERS_BYTES = 16 * MIB  # of all connections together; each may hold twice its share
-LANE_BYTES = MIB  # a range of so many bytes is worth a connection of the lane
 
 
 class Transport:
@@ -40,7 +39,7 @@ class Transport:
         resolver: how names become addresses.
         tls: which certificates are believed; None for the system's.
         user_agent: how to be introduced, if not as what we are.
-        lane_bytes: from how many bytes on a range takes the lane; None for never.
+        lane: whether the lane is used at all.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Transport:
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
         user_agent: str | None = None,
-        lane_bytes: int | None = LANE_BYTES,
+        lane: bool = True,
     ) -> None:
         self.clock = clock
         self._connections = connections
@@ -60,21 +59,15 @@ class Transport:
         self._resolver = resolver
         self._tls = tls
         self._user_agent = user_agent
-        self._lane_bytes = lane_bytes
+        self._with_lane = lane
         self._lane: Lane | None = None
         self._sessions: Sessions | None = None
-        self._senders: set[Origin] = set()  # where content was seen to come from
 
     async def __aenter__(self) -> Transport:
         self._resolver = self._resolver or Resolver(self.clock)
         self._user_agent = self._user_agent or user_agent()
-        share = SOCKET_BUFFERS_BYTES // max(1, self._connections)
-        self._sessions = Sessions(
-            self._resolver,
-            tls=self._tls,
-            user_agent=self._user_agent,
-            buffer_bytes=min(max(share, 64 * KIB), 256 * KIB),
-        )
+        if self._with_lane:
+            self._lane = self._open_lane(self._resolver, self._user_agent)
         return self
 
     async def __aexit__(
@@ -96,43 +89,37 @@ class Transport:
             LostConnectionError, ProtocolError: no usable answer; worth another try.
             UnsafeError: the certificate was refused, or a guarded name leads inside.
         """
-        assert self._sessions is not None, "used outside of its context"
         await self._holds.wait(request.url.origin)
         if request.guarded:
             await self._check_target(request)
         mark = guarded.set(request.guarded)
         try:
-            if (lane := self._lane_for(request)) is not None:
-                if (answer := await lane.get(request)) is not None:
+            if self._lane is not None and self._lane.serves(request):
+                if (answer := await self._lane.get(request)) is not None:
                     return answer
                 request.again()
-            answer = await self._sessions.get(request)
+            if self._sessions is None:
+                self._sessions = self._open_sessions()
+            return await self._sessions.get(request)
         finally:
             guarded.reset(mark)
-        if answer.status in {200, 206}:
-            self._senders.add(request.url.origin)
-        return answer
 
-    def _lane_for(self, request: Request) -> Lane | None:
-        """Return the lane if *request* is for it."""
-        if self._lane_bytes is None or len(request.span or ()) < self._lane_bytes:
-            return None
-        if not request.content and request.url.origin not in self._senders:
-            return None  # a redirect most likely, and a connection for it is open already
-        if self._lane is None:
-            self._lane = self._open_lane()
-        return self._lane if self._lane.serves(request.url.origin) else None
-
-    def _open_lane(self) -> Lane:
-        from hfdl_async.net.lane import Lane  # small files never need it
-
-        assert self._resolver is not None
-        assert self._user_agent is not None
+    def _open_lane(self, resolver: Resolver, user_agent: str) -> Lane:
         return Lane(
+            resolver, tls=self._trusted, user_agent=user_agent, connections=self._connections
+        )
+
+    def _open_sessions(self) -> Sessions:
+        from hfdl_async.net.sessions import Sessions  # aiohttp takes a tenth of a second to load
+
+        assert self._resolver is not None, "used outside of its context"
+        assert self._user_agent is not None
+        share = SOCKET_BUFFERS_BYTES // max(1, self._connections)
+        return Sessions(
             self._resolver,
-            tls=self._trusted,
+            tls=self._tls,
             user_agent=self._user_agent,
-            connections=self._connections,
+            buffer_bytes=min(max(share, 64 * KIB), 256 * KIB),
         )
 
     async def _trusted(self) -> ssl.SSLContext:

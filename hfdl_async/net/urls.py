@@ -8,7 +8,7 @@ must follow a grammar so narrow that no two parsers can read it differently.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urljoin
 
@@ -34,19 +34,23 @@ class Origin:
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = DEFAULT_PORTS[self.scheme] == self.port
-        return f"{self.scheme}://{host}" if usual else f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{self.site}"
 
     @property
     def site(self) -> str:
         """Host, and port where it is not the usual one: what messages name."""
-        return str(self).partition("://")[2]
+        return _site(self.scheme, self.host, self.port)
 
     @property
     def authority(self) -> str:
         """What the `Host` field says: as `site`, without the dot that ends a full name."""
-        return replace(self, host=self.host.rstrip(".")).site
+        return _site(self.scheme, self.host.rstrip("."), self.port)
+
+
+@lru_cache(maxsize=64)  # asked several times for each request
+def _site(scheme: str, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return shown if DEFAULT_PORTS[scheme] == port else f"{shown}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def test_content_is_a_status_fields_and_a_length() -> None:
     exchange = heard(HEAD)
     assert (exchange.settled, exchange.odd, exchange.told) == (True, False, None)
     assert (exchange.status, exchange.length, exchange.rest) == (206, 5, b"")
-    assert [value for name, value in exchange.fields if name == "etag"] == ['"e"', "two"]
+    assert exchange.fields["etag"] == ['"e"', "two"]
     assert exchange.keep
 
 
@@ -162,3 +162,10 @@ def test_an_answer_without_end_is_cut() -> None:
 
 def test_bytes_behind_the_end_cost_the_connection() -> None:
     assert not heard(reply(403, b"x") + b"HTTP/1.1 200").keep
+
+
+def test_a_request_that_is_no_line_of_http_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="not a line of HTTP"):
+        Exchange().request(Request(parse_url("http://host/x"), "x"), "me/1\r\nX: y")
+    with pytest.raises(ValueError, match="not a line of HTTP"):
+        Exchange().request(Request(parse_url("http://host/x"), "x", token="sécret"), "me/1")

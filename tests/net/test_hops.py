@@ -39,7 +39,7 @@ class World:
     async def __aenter__(self) -> World:
         await self.stack.__aenter__()
         resolver = Resolver(self.clock, lookup=self.lookup, judge=self.judge)
-        transport = Transport(self.clock, resolver=resolver, tls=self.tls, lane_bytes=1)
+        transport = Transport(self.clock, resolver=resolver, tls=self.tls)
         self.transport = await self.stack.enter_async_context(transport)
         return self
 

@@ -69,7 +69,7 @@ class Bench:
         """Send a request that is answered by *said*."""
         exchange = Exchange()
         async with anyio.create_task_group() as group:
-            group.start_soon(self.wire.ask, exchange, asked(exchange))
+            group.start_soon(self.wire.ask, exchange, asked(exchange), 10.0)
             await anyio.lowlevel.checkpoint()
             self.pipe.feed(said)
         return exchange
@@ -280,7 +280,7 @@ async def test_an_answer_cut_within_its_head_is_none(bench: Bench) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(end)
         with pytest.raises(EOFError):
-            await bench.wire.ask(exchange, asked(exchange))
+            await bench.wire.ask(exchange, asked(exchange), 10.0)
 
 
 async def test_a_lost_transport_is_left_alone(

@@ -88,9 +88,9 @@ class Line:
         return bytes(data)
 
 
-@pytest.fixture(params=[None, 1], ids=["sessions", "lane"])
+@pytest.fixture(params=[False, True], ids=["sessions", "lane"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    async with Transport(ManualClock(), lane_bytes=request.param) as transport:
+    async with Transport(ManualClock(), lane=request.param) as transport:
         yield transport
 
 

@@ -10,7 +10,6 @@ from hfdl_async.engine.ports import Source
 from hfdl_async.net.hub import Hub
 from hfdl_async.net.source import HubSource
 from hfdl_async.net.transport import Transport
-from hfdl_async.net.urls import parse_url
 from tests.net.wire import COMMIT, ManualClock, raw_server, reply
 
 pytestmark = pytest.mark.anyio
@@ -18,13 +17,12 @@ BODY = bytes(range(256)) * 4000
 FILE = RemoteFile("a", len(BODY), None)
 
 
-@pytest.fixture(params=[None, 1], ids=["sessions", "lane"])
+@pytest.fixture(params=[False, True], ids=["sessions", "lane"])
 async def source(request: pytest.FixtureRequest) -> AsyncIterator[HubSource]:
     rows = f"bytes 0-{len(BODY) - 1}/{len(BODY)}"
     said = reply(206, BODY, Content_Range=rows, X_Repo_Commit=COMMIT)
-    transport = Transport(ManualClock(), lane_bytes=request.param)
+    transport = Transport(ManualClock(), lane=request.param)
     async with transport, raw_server(lambda _: said) as server:
-        transport._senders.add(parse_url(server.origin).origin)
         yield HubSource(Hub(transport, RepoRef("a/b", "model", "main", server.origin)), COMMIT)
         if transport._lane is not None:
             assert transport._lane.stock.out == 0, "a lease did not reach its buffer"

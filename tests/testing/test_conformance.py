@@ -53,9 +53,9 @@ async def test_the_source_in_memory_conforms(check: SourceCheck, backwards: bool
     assert source.leases == 0
 
 
-@pytest.fixture(params=[None, 1], ids=["sessions", "lane"])
+@pytest.fixture(params=[False, True], ids=["sessions", "lane"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    async with Transport(ManualClock(), lane_bytes=request.param) as transport:
+    async with Transport(ManualClock(), lane=request.param) as transport:
         yield transport
 
 
