@@ -101,6 +101,6 @@ def readers(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against `hf download`, see benchmarks/README.md."""
-    session.install(".")
-    session.run("python", "-m", "benchmarks.first_light", *session.posargs)
+    """Measure against other tools; `nox -s bench -- A D` for some scenarios, see benchmarks/."""
+    session.install(".", *_group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,157 +1,89 @@
-"""The hub that is downloaded from: the embedded one in a process of its own, perhaps with nginx.
+"""The embedded hub in a process of its own.
 
-`python -m benchmarks.hub FOLDER [DATA_ORIGIN]` serves every `<owner>/<name>` below FOLDER, prints
-its address, and answers every line on standard input with the requests since the last one.
+`python -m benchmarks.hub '{"served": …}'` serves every `<owner>/<name>` below a folder, prints its
+address, and answers every line on standard input with the requests since the last one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from socket import create_connection, create_server
-from time import monotonic, sleep
 from typing import IO
 
 import anyio
 import anyio.to_thread
 
-from hfdl_async.serving import HostedRepo, HubServer, Settings
+from benchmarks.line import Line, Traffic
+from benchmarks.workload import Made
+from hfdl_async.core.model import KIB
+from hfdl_async.serving import GeneratedContent, HostedFile, HostedRepo, HubServer, Settings
 
-START_SECONDS = 120.0  # digests of a large repo are computed first
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the process is to serve: what lies below a folder, and repos that are only listed.
 
-@dataclass(slots=True)
-class Nginx:
-    """A running nginx that serves a folder, and how much of its log was read."""
+    `listed` is paths by repo id: as many as there are, in a file of one path a line each.
+    """
 
-    origin: str
-    access_log: Path
-    read_bytes: int = 0
-
-    def requests(self) -> Counter[str]:
-        """Return the requests since the last call, by method."""
-        with self.access_log.open("rb") as log:
-            log.seek(self.read_bytes)
-            text = log.read()
-        self.read_bytes += len(text)
-        return Counter(f"{method} data" for method in text.decode().split())
+    served: str
+    listed: dict[str, str]
+    delay_seconds: float = 0.0
+    rate_per_connection: int | None = None
+    rate_total: int | None = None
 
 
 @dataclass(slots=True)
 class Hub:
-    """A running hub."""
+    """The embedded hub, running."""
 
     endpoint: str
     process: subprocess.Popen[str]
-    nginx: Nginx | None
+    ca: Path | None = None
 
-    def requests(self) -> Counter[str]:
-        """Return the requests since the last call, by method and kind: `GET resolve`."""
+    def traffic(self) -> Traffic:
+        """Return the requests since the last call."""
         asked, answers = self.process.stdin, self.process.stdout
         assert asked is not None
         assert answers is not None
         asked.write("\n")
         asked.flush()
-        counts = Counter[str](json.loads(_line(answers)))
-        return counts + self.nginx.requests() if self.nginx else counts
+        counts, sent = json.loads(_line(answers))
+        return Traffic(Counter(counts), sent)
 
 
 @contextmanager
-def running_hub(folder: Path, scratch: Path, *, with_nginx: bool) -> Iterator[Hub]:
-    """Serve the repos below *folder*; with nginx, it is the storage that the hub redirects to."""
-    with running_nginx(folder, scratch) if with_nginx else nullcontext() as nginx:
-        command = [sys.executable, "-m", "benchmarks.hub", str(folder)]
-        with subprocess.Popen(
-            [*command, nginx.origin] if nginx else command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                yield Hub(_line(process.stdout).strip(), process, nginx)
-            finally:
-                process.stdin.close()  # its sign to end
-                process.wait(timeout=10)
-
-
-@contextmanager
-def running_nginx(folder: Path, scratch: Path) -> Iterator[Nginx]:
-    """Serve *folder* with nginx on a free port of the loopback interface.
-
-    Raises:
-        FileNotFoundError: nginx is not installed.
-    """
-    program = nginx_program()
-    if program is None:
-        raise FileNotFoundError("nginx is not installed")
-    with create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    access_log, configuration = scratch / "nginx-access.log", scratch / "nginx.conf"
-    access_log.touch()
-    folders = "\n".join(
-        f"    {kind}_temp_path {scratch}/nginx-{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+def running_hub(made: Made, scratch: Path, line: Line) -> Iterator[Hub]:
+    """Serve *made* with the embedded hub, as slowly as *line* says (it knows no TLS)."""
+    listed: dict[str, str] = {}
+    if made.workload.listed_only:
+        names = scratch / "listed.txt"
+        names.write_text("\n".join(made.workload.paths()))
+        listed[made.workload.repo_id] = str(names)
+    order = Order(
+        str(made.served), listed, line.delay_seconds, line.rate_per_connection, line.rate_total
     )
-    configuration.write_text(f"""
-daemon off;
-worker_processes 1;
-pid {scratch}/nginx.pid;
-error_log {scratch}/nginx-error.log;
-events {{ worker_connections 1024; }}
-http {{
-{folders}
-    log_format method '$request_method';
-    access_log {access_log} method;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 1000000;
-    server {{
-        listen 127.0.0.1:{port} backlog=1024;
-        location / {{ root {folder}; }}
-    }}
-}}
-""")
-    command = [program, "-c", str(configuration), "-e", str(scratch / "nginx-error.log")]
-    if sys.platform != "win32" and Path("/proc/self").exists() and _is_root():
-        command += ["-g", "user root;"]  # else its worker may not read a folder of ours
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.hub", json.dumps(asdict(order))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).resolve().parents[1],
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            _wait_for_port(port, process)
-            yield Nginx(f"http://127.0.0.1:{port}", access_log)
+            yield Hub(_line(process.stdout).strip(), process)
         finally:
-            process.terminate()
+            process.stdin.close()  # its sign to end
             process.wait(timeout=10)
-
-
-def nginx_program() -> str | None:
-    """Return the path of nginx, which Debian keeps where only root looks."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-
-
-def _is_root() -> bool:
-    return Path("/proc/self").stat().st_uid == 0
-
-
-def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = monotonic() + 10
-    while True:
-        try:
-            create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if monotonic() > deadline or process.poll() is not None:
-                raise
-            sleep(0.05)
-        else:
-            return
 
 
 def _line(stream: IO[str]) -> str:
@@ -161,14 +93,36 @@ def _line(stream: IO[str]) -> str:
     return line
 
 
-def main(folder: Path, data_origin: str | None) -> None:
-    """Serve the repos below *folder* until standard input ends."""
+def main(order: Order) -> None:
+    """Serve what *order* says until standard input ends."""
+    folder = Path(order.served)
     repos = [
         HostedRepo.from_folder(path.relative_to(folder).as_posix(), path)
         for path in sorted(folder.glob("*/*"))
     ]
-    settings = Settings(external_lfs_origin=data_origin, external_small_origin=data_origin)
+    repos += [_listed(repo_id, Path(names)) for repo_id, names in order.listed.items()]
+    settings = Settings(
+        latency_seconds=order.delay_seconds,
+        rate_per_connection=order.rate_per_connection,
+        rate_bytes_per_second=order.rate_total,
+        resolver_quota=10_000_000,
+        api_quota=10_000_000,
+    )
     anyio.run(_serve, HubServer(repos, settings=settings))
+
+
+def _listed(repo_id: str, names: Path) -> HostedRepo:
+    """Return a repo of which only the listing is true: its ids are those of no content."""
+    repo = HostedRepo(repo_id)
+    repo.commit_hosted(
+        HostedFile(
+            path,
+            GeneratedContent(path, 10 * KIB),
+            hashlib.sha1(path.encode(), usedforsecurity=False).hexdigest(),
+        )
+        for path in names.read_text().splitlines()
+    )
+    return repo
 
 
 async def _serve(server: HubServer) -> None:
@@ -177,8 +131,9 @@ async def _serve(server: HubServer) -> None:
         print(server.endpoint, flush=True)
         while await anyio.to_thread.run_sync(sys.stdin.readline):
             counts = Counter(f"{entry.method} {_kind(entry.kind)}" for entry in server.log)
+            sent = sum(entry.bytes_sent for entry in server.log if _kind(entry.kind) == "data")
             server.log.clear()
-            print(json.dumps(counts), flush=True)
+            print(json.dumps([counts, sent]), flush=True)
 
 
 def _kind(kind: str) -> str:
@@ -187,4 +142,4 @@ def _kind(kind: str) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    main(Order(**json.loads(sys.argv[1])))

@@ -2,100 +2,174 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import sysconfig
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
-from typing import Literal
 
-from benchmarks.hub import Hub
-from benchmarks.workload import Workload, differences
-from hfdl_async.core.model import KIB
+from benchmarks.line import Server, Traffic
+from benchmarks.tools import Job, Tool, command, environment
+from benchmarks.workload import Made, differences
+from hfdl_async.core.model import MIB
 
-Tool = Literal["hf", "hfdl"]
-TOOLS: tuple[Tool, ...] = ("hf", "hfdl")
+ROOT = (
+    Path(__file__).resolve().parents[1]
+)  # here `python -m hfdl_async` is the one of this checkout
+_LAUNCH = (sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")))
+
+
+class RunFailedError(RuntimeError):
+    """A tool failed, or what it left is not what it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one process cost."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    exit_code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one run cost. `requests` is by method and kind: `GET resolve`."""
+    """One run of one tool.
+
+    Attributes:
+        requests: by method and kind: `GET resolve`.
+        data_bytes: bytes of content that the server sent.
+        data_seconds: from the first request for content to its end, where the server knows.
+    """
 
     tool: Tool
-    repo_id: str
     wall_seconds: float
     cpu_seconds: float
     peak_rss_bytes: int
-    requests: Mapping[str, int]
+    requests: Mapping[str, int] = field(default_factory=dict)
+    data_bytes: int = 0
+    data_seconds: float | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the form that is written to the JSON file."""
         return asdict(self)
 
+    @classmethod
+    def of(
+        cls, tool: Tool, cost: Cost, traffic: Traffic, *, data_bytes: int | None = None
+    ) -> Measurement:
+        """Put together what the kernel and the server counted, or who else counted the bytes."""
+        return cls(
+            tool,
+            cost.wall_seconds,
+            cost.cpu_seconds,
+            cost.peak_rss_bytes,
+            dict(sorted(traffic.requests.items())),
+            traffic.data_bytes if data_bytes is None else data_bytes,
+            traffic.data_seconds,
+        )
 
-def measure(tool: Tool, workload: Workload, hub: Hub, scratch: Path) -> Measurement:
-    """Download *workload* from *hub* into a new folder with *tool*, and check every file.
+
+class Launched:
+    """A process that runs, and can be waited for or killed."""
+
+    def __init__(
+        self, words: Sequence[str], env: Mapping[str, str], output: Path, *, folder: Path = ROOT
+    ) -> None:
+        self.output = output
+        self._launcher = subprocess.Popen(
+            [*_LAUNCH, str(output), *words], env=env, cwd=folder, stdout=subprocess.PIPE, text=True
+        )
+        assert self._launcher.stdout is not None
+        self.pid = int(self._launcher.stdout.readline())
+
+    def kill(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> Cost:
+        """Return what it cost, once it has ended."""
+        try:
+            said, _ = self._launcher.communicate()
+        except BaseException:  # Ctrl-C, for one: nothing may go on running alone
+            self.kill(signal.SIGKILL)
+            raise
+        return Cost(**json.loads(said))
+
+
+def run(words: Sequence[str], env: Mapping[str, str], output: Path, *, folder: Path = ROOT) -> Cost:
+    """Run a command in *folder* to its end.
 
     Raises:
-        RuntimeError: the tool failed, or a file differs from the original.
+        RunFailedError: its exit code is not 0.
     """
-    home, target, output = scratch / "home", scratch / "target", scratch / "output.txt"
-    hub.requests()  # forget what was before
-    start = perf_counter()
-    with output.open("wb") as stream:
-        process = subprocess.Popen(
-            _command(tool, workload.repo_id, target),
-            env=_environment(hub.endpoint, home),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-        )
-        # The kernel's own account of this child alone, which no Python API has.
-        _, status, usage = os.wait4(process.pid, 0)
-    wall_seconds = perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    cost = Launched(words, env, output, folder=folder).wait()
+    if cost.exit_code:
         tail = output.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise RuntimeError(f"{tool} of {workload.repo_id}: exit {process.returncode}\n{tail}")
-    wrong = list(differences(workload, target))
-    if wrong:
-        raise RuntimeError(f"{tool} of {workload.repo_id}: {len(wrong)} files differ: {wrong[:3]}")
-    requests = hub.requests()
-    for folder in (home, target):
+        raise RunFailedError(f"{' '.join(words)}: exit {cost.exit_code}\n{tail}")
+    return cost
+
+
+def measure(
+    tool: Tool,
+    made: Made,
+    job: Job,
+    server: Server,
+    *,
+    checkout: Path = ROOT,
+    preload: Path | None = None,
+) -> Measurement:
+    """Do *job* with *tool*, and check every file afterwards.
+
+    *checkout* holds the `hfdl_async` that is run, if it is; *preload* is a library for the tool.
+
+    Raises:
+        RunFailedError: the tool failed, or a file differs from the original.
+    """
+    words = command(tool, job)
+    warm(job.target.parent, made.size_bytes)
+    server.traffic()  # forget what was before
+    output = job.target.with_suffix(".txt")
+    cost = run(words, environment(job, preload=preload), output, folder=checkout)
+    if job.verb == "download" and (wrong := differences(made, job.target)):
+        raise RunFailedError(f"{tool} of {job.repo_id}: {len(wrong)} files differ: {wrong[:3]}")
+    measurement = Measurement.of(tool, cost, server.traffic())
+    for folder in (job.home, job.target):
         shutil.rmtree(folder, ignore_errors=True)
-    return Measurement(
-        tool,
-        workload.repo_id,
-        wall_seconds,
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss * (1 if sys.platform == "darwin" else KIB),
-        dict(sorted(requests.items())),
+    return measurement
+
+
+def profile(job: Job, picture: Path, *, folder: Path = ROOT) -> str | None:
+    """Do *job* once more with hfdl under py-spy, draw its flame graph; return why that failed."""
+    program = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if program is None:
+        return "no flame graph: py-spy is not installed"
+    words = [program, "record", "--threads", "--rate", "250", "-o", str(picture), "--"]
+    done = subprocess.run(
+        [*words, *command("hfdl", job)],
+        env=environment(job),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    return None if picture.exists() else f"no flame graph: {done.stderr.strip()[-500:]}"
 
 
-def _command(tool: Tool, repo_id: str, target: Path) -> list[str]:
-    scripts = Path(sysconfig.get_path("scripts"))
-    if tool == "hf":
-        return [str(scripts / "hf"), "download", repo_id, "--local-dir", str(target), "--quiet"]
-    module = [sys.executable, "-m", "hfdl_async"]
-    return [*module, "download", repo_id, "--local-dir", str(target), "--quiet"]
+def warm(folder: Path, size_bytes: int) -> None:
+    """Touch as much memory as *folder* will take, and end what earlier runs left to be written.
 
-
-def _environment(endpoint: str, home: Path) -> dict[str, str]:
-    """Return an environment without a login, a cache or a question to any other host."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.upper().startswith(("HF_", "HFDL_")) and not name.upper().endswith("_PROXY")
-    }
-    return kept | {
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    }
+    A virtual machine may have handed free memory back to its host, and the first to use it again
+    would pay.
+    """
+    os.sync()
+    touched, zeros = folder / "touched", bytes(MIB)
+    with touched.open("wb") as file:
+        for _ in range(size_bytes // MIB + 1):
+            file.write(zeros)
+    touched.unlink()

@@ -20,23 +20,22 @@ pytestmark = [
 
 
 def test_a_small_benchmark_runs_and_its_requests_are_as_few_as_promised(tmp_path: Path) -> None:
-    words = ["--rounds=1", "--big=9MiB", "--small=25", "--data-host=embedded"]
+    words = ["A", "D", "--quick", "--rounds=1", "--tools=hfdl,hf", "--hub=embedded"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.first_light", *words, f"--output={tmp_path}"],
+        [sys.executable, "-m", "benchmarks", *words, f"--output={tmp_path}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert (tmp_path / "first_light.json").is_file(), done.stdout + done.stderr
-    result = json.loads((tmp_path / "first_light.json").read_text(encoding="utf-8"))
-    runs = {(run["repo_id"], run["tool"]): run["requests"] for run in result["runs"]}
-    assert runs["bench/small", "hfdl"]["GET resolve"] == 25
-    assert runs["bench/big", "hfdl"]["GET resolve"] == 1
-    assert runs["bench/small", "hf"]["HEAD resolve"] == 25  # so a HEAD would have been seen
-    about_requests = [bar for bar in result["bars"] if "requests" in bar["name"]]
-    assert len(about_requests) == 6
+    assert (tmp_path / "results.json").is_file(), done.stdout + done.stderr
+    large, small = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["scenarios"]
+    requests = {run["tool"]: run["requests"] for run in small["runs"]}
+    assert requests["hfdl"]["GET resolve"] == 250
+    assert requests["hf"]["HEAD resolve"] == 250  # so a HEAD would have been seen
+    about_requests = [bar for bar in large["bars"] + small["bars"] if "requests" in bar["name"]]
+    assert len(about_requests) == 5
     assert [bar for bar in about_requests if not bar["holds"]] == []
 
 
