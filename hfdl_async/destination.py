@@ -85,7 +85,7 @@ class Destination(Sink, Protocol):
 
     async def elsewhere(
         self,
-        files: Iterable[RemoteFile],
+        files: Sequence[RemoteFile],
         reuse_from: Sequence[Path] = (),
         *,
         caches: Sequence[Path] = (),

@@ -7,17 +7,17 @@ it, do the names fit, is there room. Only when all of that is known is anything 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
 
-from hfdl_async.core.finding import Found
+from hfdl_async.core.filetable import UNKNOWN_SIZE, ListedFiles, RemoteFiles, paths_of
+from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import (
     Action,
-    ListedFile,
     Listing,
     Plan,
     Problem,
@@ -28,6 +28,7 @@ from hfdl_async.core.model import (
 from hfdl_async.core.names import find_problems, is_commit
 from hfdl_async.core.options import Options
 from hfdl_async.core.planning import (
+    NOTHING_TO_DO,
     Decisions,
     Selection,
     check_space,
@@ -199,7 +200,7 @@ class Preparation:
             await self._folder.identify(self.repo)
         except UnsafeError as error:
             problems.append(Problem(None, error.kind, error.message))
-            return self._make(listing, Decisions((), (), (), ()), 0, problems)
+            return self._make(listing, NOTHING_TO_DO, 0, problems)
         decisions = await self._look(files, listing)
         problems += decisions.problems
         free, total = await self._folder.space()
@@ -228,6 +229,7 @@ class Preparation:
         may_write = not_locked is None
         problems = await self._name_problems(files, may_write=may_write)
         raise_problems(problems, self.path)
+        files.table.keep_remotes()
         decisions = await self._look(files, listing)
         raise_problems(decisions.problems, self.path)
         free, total = await self._folder.space()
@@ -243,6 +245,7 @@ class Preparation:
         source = (
             HubSource(self._hub, listing.commit, chunk_bytes=chunk_bytes) if self._hub else None
         )
+        decisions.files.keep()
         plan = replace(plan, warnings=tuple(self._warnings))
         return Prepared(plan, listing, self._folder, source)
 
@@ -257,19 +260,19 @@ class Preparation:
         await self._folder.adopt(right, listing.commit)
 
     def _refuse_the_impossible(self, plan: Plan, not_locked: HfdlError | None) -> None:
-        nothing_to_write = all(
+        if not_locked is not None and not all(
             item.action is Action.REUSE and not self._findings[item.file.path].nameless
             for item in plan.files
-        )
-        if not_locked is not None and not nothing_to_write:
+        ):
             raise not_locked
-        fetched = [item.file.path for item in plan.files if item.action is Action.FETCH]
-        if fetched and self._hub is None:
-            raise _not_here(fetched)
+        if self._hub is None:
+            fetched = [item.file.path for item in plan.files if item.action is Action.FETCH]
+            if fetched:
+                raise _not_here(fetched)
 
     # -- the hub ---------------------------------------------------------------------------
 
-    async def _ask_the_hub(self) -> tuple[Listing, tuple[RemoteFile, ...]]:
+    async def _ask_the_hub(self) -> tuple[Listing, RemoteFiles]:
         if await anyio.to_thread.run_sync(reference.is_offline):
             listing = await self._stored_listing()
         else:
@@ -280,10 +283,11 @@ class Preparation:
         selected = await self._select(listing)
         if self._hub is not None:
             return listing, await self._hub.measure(selected)
-        lost = [file.path for file in selected if file.size_bytes is None]
+        sizes = zip(selected.paths, selected.table.sizes, strict=True)
+        lost = [path for path, size in sizes if size == UNKNOWN_SIZE]
         if lost:
             raise _not_here(lost)
-        return listing, tuple(_as_remote(file) for file in selected)
+        return listing, RemoteFiles(selected.table)
 
     async def _listing_of(self, hub: Hub) -> Listing:
         """Return the listing of the commit that is wanted; what never changes is not asked for."""
@@ -306,9 +310,8 @@ class Preparation:
         known = None if self._wants_proof else await self._folder.known_listing(commit)
         if known is None:
             return None
-        paths = {file.path for file in known.files}
-        named = (name for name in self._target.files if not name.endswith("/"))
-        return known if paths.issuperset(named) else None
+        named = [name for name in self._target.files if not name.endswith("/")]
+        return known if not named or set(paths_of(known.files)).issuperset(named) else None
 
     @property
     def _wants_proof(self) -> bool:
@@ -328,11 +331,12 @@ class Preparation:
     def _on_listed(self, count: int) -> None:
         self._tally.listed_files = count
 
-    async def _select(self, listing: Listing) -> tuple[ListedFile, ...]:
+    async def _select(self, listing: Listing) -> ListedFiles:
+        return await anyio.to_thread.run_sync(self._select_in_thread, listing)
+
+    def _select_in_thread(self, listing: Listing) -> ListedFiles:
         options, wanted = self._options, self._target.files
-        included, excluded = await anyio.to_thread.run_sync(
-            _match, [file.path for file in listing.files], options.include, options.exclude
-        )
+        included, excluded = _match(paths_of(listing.files), options.include, options.exclude)
         selection = Selection(wanted, included, excluded)
         selected = select(listing, selection, repo=self.repo.repo_id)
         if options.safe_only:
@@ -341,7 +345,7 @@ class Preparation:
             if not selected:
                 raise NotFoundError(f"--safe-only leaves no file of {self.repo.repo_id}")
         else:
-            risky = [file.path for file in selected if is_risky(file.path)]
+            risky = list(filter(is_risky, selected.paths))
             self._warn_of("may run code when loaded", risky)
         return selected
 
@@ -364,7 +368,7 @@ class Preparation:
         self,
         stack: AsyncExitStack,
         on_wait: Callable[[Holder | None], None],
-        files: Sequence[RemoteFile],
+        files: RemoteFiles,
     ) -> HfdlError | None:
         """Take the folder for this run; returns why not when it cannot be written to.
 
@@ -388,35 +392,36 @@ class Preparation:
             self._tally.note = ""
         return None
 
-    async def _is_all_here(self, files: Sequence[RemoteFile]) -> bool:
+    async def _is_all_here(self, files: RemoteFiles) -> bool:
         """Return whether there is nothing to do, so that nobody need wait for the folder."""
         if self._wants_proof or self._options.no_resume:
             return False
         found = await self._folder.survey(files, commit=self.commit)
         return all(one.state is Found.FITS and not one.nameless for one in found.values())
 
-    async def _name_problems(
-        self, files: Sequence[RemoteFile], *, may_write: bool
-    ) -> tuple[Problem, ...]:
+    async def _name_problems(self, files: RemoteFiles, *, may_write: bool) -> tuple[Problem, ...]:
         naming = await self._folder.naming(may_write=may_write)
-        return await anyio.to_thread.run_sync(find_problems, [file.path for file in files], naming)
+        return await anyio.to_thread.run_sync(find_problems, paths_of(files), naming)
 
-    async def _look(self, files: Sequence[RemoteFile], listing: Listing) -> Decisions:
+    async def _look(self, files: RemoteFiles, listing: Listing) -> Decisions:
         self._tally.phase = "checking"
         self._tally.listed_files = 0
         self._findings = await self._folder.survey(
             files, verify=self._options.verify, progress=self._on_listed, commit=listing.commit
         )
-        absent = [file for file in files if not self._findings[file.path].is_right]
         elsewhere = await self._folder.elsewhere(
-            absent, self._target.reuse_from, caches=self._target.caches
+            _without_right(files, self._findings),
+            self._target.reuse_from,
+            caches=self._target.caches,
         )
-        decisions = decide(files, self._findings, elsewhere, self._options, self._folder.place_of)
+        decisions = await anyio.to_thread.run_sync(
+            decide, files, self._findings, elsewhere, self._options, self._folder.place_of
+        )
         self._warnings += decisions.warnings
         return decisions
 
     async def _leftovers(self, listing: Listing) -> tuple[str, ...]:
-        return await self._folder.leftovers([file.path for file in listing.files])
+        return await self._folder.leftovers(paths_of(listing.files))
 
     # -- the plan --------------------------------------------------------------------------
 
@@ -484,7 +489,7 @@ def policy_of(options: Options) -> Policy:
 
 
 def _match(
-    paths: list[str], include: tuple[str, ...], exclude: tuple[str, ...]
+    paths: Sequence[str], include: tuple[str, ...], exclude: tuple[str, ...]
 ) -> tuple[frozenset[str] | None, frozenset[str]]:
     """Return what `--include` matches (None when not given) and what `--exclude` matches."""
     included = frozenset(reference.matching(paths, include, ())) if include else None
@@ -492,6 +497,7 @@ def _match(
     return included, excluded
 
 
-def _as_remote(file: ListedFile) -> RemoteFile:
-    assert file.size_bytes is not None, "a stored listing has every size"
-    return RemoteFile(file.path, file.size_bytes, file.digest)
+def _without_right(files: RemoteFiles, findings: Mapping[str, Finding]) -> RemoteFiles:
+    """Return the files whose content is not in place."""
+    lacking = [not findings[path].is_right for path in files.paths]
+    return files if all(lacking) else RemoteFiles(files.table.where(lacking))

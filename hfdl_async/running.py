@@ -114,7 +114,7 @@ class Download:
         who = "another process" if holder is None else str(holder)
         self._work.tally.note = f"waiting for {who}, which works on this folder"
 
-    def _planned(self) -> tuple[PlannedFile, ...]:
+    def _planned(self) -> Sequence[PlannedFile]:
         return self._prepared.plan.files if self._prepared else ()
 
     def report(self, error: BaseException | None) -> Report:

@@ -50,3 +50,7 @@ class Finding:
     def is_right(self) -> bool:
         """Whether the content that is wanted is in place."""
         return self.state in (Found.FITS, Found.RIGHT)
+
+
+ABSENT = Finding(Found.ABSENT)
+"""What most files of a first download are: one value for a million of them."""

@@ -76,7 +76,7 @@ def decode_local_record(data: bytes) -> LocalRecord | None:
 
 def clashes_with_records(paths: Iterable[str]) -> bool:
     """Return whether a repo has a file of its own where records would lie."""
-    return any(_is_records_own(path.casefold()) for path in paths)
+    return any(_is_records_own(path.casefold()) for path in paths if path.startswith("."))
 
 
 def _is_records_own(path: str) -> bool:

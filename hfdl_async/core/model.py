@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from hfdl_async.errors import HfdlError
 
@@ -71,7 +71,7 @@ class Listing:
     """Every file of one commit, in the order of the Hub."""
 
     commit: str
-    files: tuple[ListedFile, ...]
+    files: Sequence[ListedFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,30 @@ class PlannedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """Bytes of a plan: of all its files, still to be fetched, to be written, reserved by parts."""
+
+    selected: int = 0
+    fetch: int = 0
+    write: int = 0
+    reserved: int = 0
+
+
+@runtime_checkable
+class Summed(Protocol):
+    """Planned files that know their sums and reports without being looked at one by one."""
+
+    @property
+    def sums(self) -> Sums:
+        """The bytes of all of them."""
+        ...
+
+    def reports(self) -> Iterator[Mapping[str, object]]:
+        """Yield each in the form of the report."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeFacts:
     """What a part brought along from an earlier run, and what of it was wrong."""
 
@@ -208,7 +232,7 @@ class Plan:
     repo: RepoRef
     commit: str
     path: Path
-    files: tuple[PlannedFile, ...]
+    files: Sequence[PlannedFile]
     disk_free: int
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -217,56 +241,74 @@ class Plan:
     to_remove: tuple[str, ...] = ()
 
     @property
+    def sums(self) -> Sums:
+        """All sums at once; each of those below is one of them."""
+        if isinstance(self.files, Summed):
+            return self.files.sums
+        return Sums(
+            selected=sum(item.file.size_bytes for item in self.files),
+            fetch=sum(item.fetch_bytes for item in self.files),
+            write=sum(item.write_bytes for item in self.files),
+            reserved=sum(item.reserved_bytes for item in self.files),
+        )
+
+    @property
     def bytes_selected(self) -> int:
         """Sum of the sizes of all selected files."""
-        return sum(item.file.size_bytes for item in self.files)
+        return self.sums.selected
 
     @property
     def bytes_to_fetch(self) -> int:
         """Bytes the network still has to bring."""
-        return sum(item.fetch_bytes for item in self.files)
+        return self.sums.fetch
 
     @property
     def bytes_to_reuse(self) -> int:
         """Bytes that are here already, in place or elsewhere on this machine."""
-        return self.bytes_selected - self.bytes_to_fetch
+        return self.sums.selected - self.sums.fetch
 
     @property
     def bytes_to_write(self) -> int:
         """Bytes the disk still has to take."""
-        return sum(item.write_bytes for item in self.files)
+        return self.sums.write
 
     @property
     def bytes_reserved(self) -> int:
         """Disk space that is not free because unfinished parts keep it for this plan."""
-        return sum(item.reserved_bytes for item in self.files)
+        return self.sums.reserved
+
+    def file_dicts(self) -> Iterator[Mapping[str, object]]:
+        """Yield the report's form of each file, one at a time: there may be a million."""
+        if isinstance(self.files, Summed):
+            yield from self.files.reports()
+            return
+        for item in self.files:
+            file = item.file
+            status: FileStatus = "reused" if item.action is Action.REUSE else "planned"
+            yield FileReport(file.path, file.size_bytes, status, file.digest).to_dict()
 
     def to_dict(self) -> dict[str, object]:
         """Return the report form (`schema` 1) with a `plan` object."""
+        return {**self.outline(), "files": list(self.file_dicts())}
+
+    def outline(self) -> dict[str, object]:
+        """Return what `to_dict` does, with no files: those are in `file_dicts`."""
+        sums = self.sums
         report = Report(
             repo=self.repo,
             status="planned",
             exit_code=0,
             commit=self.commit,
             path=self.path,
-            files=tuple(
-                FileReport(
-                    item.file.path,
-                    item.file.size_bytes,
-                    "reused" if item.action is Action.REUSE else "planned",
-                    item.file.digest,
-                )
-                for item in self.files
-            ),
-            bytes=ByteCounts(selected=self.bytes_selected),
+            bytes=ByteCounts(selected=sums.selected),
             requests=self.requests,
             duration_seconds=self.duration_seconds,
             warnings=self.warnings,
         )
         plan = {
-            "bytes_to_fetch": self.bytes_to_fetch,
-            "bytes_to_reuse": self.bytes_to_reuse,
-            "bytes_to_write": self.bytes_to_write,
+            "bytes_to_fetch": sums.fetch,
+            "bytes_to_reuse": sums.selected - sums.fetch,
+            "bytes_to_write": sums.write,
             "disk_free": self.disk_free,
             "problems": [problem.to_dict() for problem in self.problems],
             "to_remove": list(self.to_remove),

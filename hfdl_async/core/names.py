@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hfdl_async.core.model import Problem
@@ -16,6 +16,7 @@ from hfdl_async.core.model import Problem
 STATE_FOLDER = ".download_state"
 CACHE_STATE_FOLDER = ".hfdl"  # in a repo's folder of the shared cache
 MAX_SHOWN_CHARACTERS = 500
+QUICK_CHARACTERS, QUICK_DEPTH = 255, 32  # of a path that is no trouble to compare folder by folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -168,11 +169,13 @@ def _check_on_windows(component: str) -> str | None:
     return None
 
 
-def find_problems(paths: Iterable[str], naming: Naming) -> tuple[Problem, ...]:
+def find_problems(paths: Collection[str], naming: Naming) -> tuple[Problem, ...]:
     """Return every name that cannot be stored exactly, and every two that would land on one file.
 
     Takes time linear in the length of all names together.
     """
+    if all(check_name(path, naming) is None for path in paths) and not _may_clash(paths, naming):
+        return ()
     problems: list[Problem] = []
     tree = _Tree(naming)
     for path in paths:
@@ -180,6 +183,42 @@ def find_problems(paths: Iterable[str], naming: Naming) -> tuple[Problem, ...]:
         if reason is not None:
             problems.append(Problem(path, "unsafe", f"{shown(path)}: {reason}"))
     return tuple(problems)
+
+
+def _may_clash(paths: Collection[str], naming: Naming) -> bool:
+    """Return whether two of *paths* would land on one file, or on a folder of another one.
+
+    A tree of a million names takes long to build and much room: it is needed to say who clashes
+    with whom, which nearly never happens.
+    """
+    if any(len(path) > QUICK_CHARACTERS or path.count("/") > QUICK_DEPTH for path in paths):
+        return True  # the folders of a name are as long together as the square of its length
+    folders = _folders_of(paths)
+    folded_folders = {_fold_path(folder, naming) for folder in folders}
+    folded = {_fold_path(path, naming) for path in paths}
+    return (
+        len(folded) != len(paths)
+        or len(folded_folders) != len(folders)
+        or not folded.isdisjoint(folded_folders)
+    )
+
+
+def _folders_of(paths: Iterable[str]) -> set[str]:
+    """Return the folders of *paths* and the folders of those."""
+    folders = set[str]()
+    inner = {path.rpartition("/")[0] for path in paths}
+    while inner:
+        inner -= folders
+        folders |= inner
+        inner = {path.rpartition("/")[0] for path in inner}
+    folders.discard("")
+    return folders
+
+
+def _fold_path(path: str, naming: Naming) -> str:
+    if path.isascii():
+        return path.lower() if naming.case_insensitive else path
+    return "/".join(map(naming.fold, path.split("/")))
 
 
 @dataclass(slots=True)

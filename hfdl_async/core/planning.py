@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.filetable import (
+    FileTable,
+    ListedFiles,
+    PlannedFiles,
+    content_in,
+    listed_files,
+    remote_files,
+)
+from hfdl_async.core.finding import ABSENT, Finding, Found
 from hfdl_async.core.ledger import Ledger
 from hfdl_async.core.model import (
     GB,
+    KIB,
     MB,
     MIB,
     Action,
@@ -24,6 +34,7 @@ from hfdl_async.core.options import Options
 from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
 
 SPLIT_FROM_BYTES = 32 * MIB  # below, a second connection costs more than it brings
+ONE_REQUEST_BYTES = 256 * KIB  # fetching that much takes hardly longer than asking for it
 PIECE_BYTES = 16 * MIB  # 8, 16 and 64 MiB are equally fast; small pieces keep the frontier moving
 
 SAFETY_BUFFER = 0.05  # of what is to be written, on top of what must stay free
@@ -66,7 +77,7 @@ class Selection:
     excluded: frozenset[str] = frozenset()
 
 
-def select(listing: Listing, selection: Selection, *, repo: str) -> tuple[ListedFile, ...]:
+def select(listing: Listing, selection: Selection, *, repo: str) -> ListedFiles:
     """Return the files that are wanted or included (all, when neither is said) and not excluded.
 
     *repo* is how messages name the repo.
@@ -74,29 +85,36 @@ def select(listing: Listing, selection: Selection, *, repo: str) -> tuple[Listed
     Raises:
         NotFoundError: a wanted path is not in the repo, or nothing is selected.
     """
-    wanted, included = selection.wanted, selection.included
-    _refuse_unknown(wanted, {file.path for file in listing.files}, repo)
-    names = frozenset(name for name in wanted if not name.endswith("/")) | (included or frozenset())
-    folders = tuple(name for name in wanted if name.endswith("/"))
+    wanted, included, excluded = selection.wanted, selection.included, selection.excluded
+    files = listed_files(listing.files)
+    if wanted:
+        _refuse_unknown(wanted, set(files.paths), repo)
     everything = not wanted and included is None
-    chosen = tuple(
-        file
-        for file in listing.files
-        if (everything or file.path in names or (folders and file.path.startswith(folders)))
-        and file.path not in selection.excluded
-    )
+    chosen = files
+    if not everything or excluded:
+        names = {name for name in wanted if not name.endswith("/")} | (included or frozenset())
+        folders = tuple(name for name in wanted if name.endswith("/"))
+        chosen = ListedFiles(
+            files.table.where(
+                [
+                    (everything or path in names or path.startswith(folders))
+                    and path not in excluded
+                    for path in files.paths
+                ]
+            )
+        )
     if not chosen:
         raise NotFoundError(
             f"nothing in {repo} is selected",
             hint="the patterns leave no file; `hfdl plan` shows what a selection holds"
-            if listing.files
+            if files
             else "the repo is empty at this revision",
         )
     return chosen
 
 
 def _refuse_unknown(wanted: Sequence[str], paths: set[str], repo: str) -> None:
-    folders = {path[: cut + 1] for path in paths for cut in _slashes(path)} if wanted else set()
+    folders = {path[: cut + 1] for path in paths for cut in _slashes(path)}
     unknown = [name for name in wanted if name not in paths and name not in folders]
     if not unknown:
         return
@@ -120,30 +138,34 @@ def is_risky(path: str) -> bool:
 
 def without_risky(
     files: Sequence[ListedFile], wanted: Sequence[str]
-) -> tuple[tuple[ListedFile, ...], tuple[str, ...]]:
+) -> tuple[ListedFiles, tuple[str, ...]]:
     """Return the files that run no code when loaded, and the paths that were left out.
 
     Raises:
         UnsafeError: one of those was asked for by name.
     """
-    left_out = tuple(file.path for file in files if is_risky(file.path))
+    table = listed_files(files).table
+    left_out = tuple(filter(is_risky, table.paths))
     named = [path for path in left_out if path in wanted]
     if named:
         raise UnsafeError(
             f"{named[0]} may run code when it is loaded, and --safe-only leaves such files out",
             hint="drop --safe-only, or do not name this file",
         )
-    return tuple(file for file in files if not is_risky(file.path)), left_out
+    return ListedFiles(table.where([not is_risky(path) for path in table.paths])), left_out
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """What will be done about each file, what stands in the way, what a person should know."""
 
-    files: tuple[PlannedFile, ...]
+    files: PlannedFiles
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
     adopt: tuple[RemoteFile, ...]
+
+
+NOTHING_TO_DO = Decisions(PlannedFiles(FileTable(), b"", {}), (), (), ())
 
 
 def decide(
@@ -162,9 +184,18 @@ def decide(
         options: `force`, `fix_broken` and `verify` change what may be replaced.
         place_of: where the content of a file lies, or will.
     """
-    planned, problems, warnings, adopt = [], [], [], []
-    for file in files:
-        finding = findings[file.path]
+    problems, warnings, adopt = [], [], []
+    table = remote_files(files).table
+    here, special = bytearray(len(table)), dict[int, PlannedFile]()
+    can_copy = bool(elsewhere) and not options.force
+    for row, path in enumerate(table.paths):
+        finding = findings[path]
+        if finding is ABSENT and not can_copy:
+            continue  # to be fetched, as nearly all are where nearly nothing is
+        if finding.state is Found.FITS and not finding.nameless and not options.force:
+            here[row] = True
+            continue
+        file = table.remote(row)
         if (finding.state is Found.RIGHT or finding.nameless) and not options.force:
             adopt.append(file)
         if problem := _problem(file, finding, options):
@@ -173,9 +204,14 @@ def decide(
             warnings.append(f"{file.path}: the cache had wrong content under its digest")
         if finding.state is Found.ROTTEN:
             warnings.append(f"{file.path}: the content on disk has rotted (nobody wrote to it)")
-        planned.append(_planned(file, finding, elsewhere, options, place_of))
-    shared = _share_content(planned, linked=options.link == "hard")
-    return Decisions(shared, tuple(problems), tuple(warnings), tuple(adopt))
+        item = _planned(file, finding, elsewhere, options, place_of)
+        here[row] = item.action is Action.REUSE
+        if item != PlannedFile(file, Action.REUSE if here[row] else Action.FETCH):
+            special[row] = item
+    _share_content(table, here, special, linked=options.link == "hard")
+    return Decisions(
+        PlannedFiles(table, here, special), tuple(problems), tuple(warnings), tuple(adopt)
+    )
 
 
 def _problem(file: RemoteFile, finding: Finding, options: Options) -> Problem | None:
@@ -229,34 +265,61 @@ def _repairable(file: RemoteFile, finding: Finding, options: Options) -> bool:
     )
 
 
-def _share_content(planned: Sequence[PlannedFile], *, linked: bool) -> tuple[PlannedFile, ...]:
+def _share_content(
+    table: FileTable, here: bytearray, special: dict[int, PlannedFile], *, linked: bool
+) -> None:
     """Fetch each content once: later files of one digest become copies of the first.
 
     Empty files are left alone: they are never asked for.
     """
-    first: dict[str, str] = {}
-    for item in planned:
-        key = item.file.content_key
-        if key and item.action is Action.REUSE and item.file.size_bytes:
-            first.setdefault(key, item.file.path)
-    shared = []
-    for item in planned:
-        key = item.file.content_key
-        if key and item.file.size_bytes and item.action is Action.FETCH:
-            origin = first.setdefault(key, item.file.path)
-            if origin != item.file.path:
-                item = PlannedFile(
-                    item.file, Action.COPY, copy_of=origin, linked=linked, heals=item.heals
-                )
-        shared.append(item)
-    return tuple(shared)
+    rows = _with_equals(table)
+    first: dict[tuple[bytes, int], str] = {}
+    for row in rows:
+        if here[row]:
+            first.setdefault(_content(table, row), table.paths[row])
+    for row in rows:
+        item = special.get(row) or PlannedFile(table.remote(row), Action.FETCH)
+        if here[row] or item.action is not Action.FETCH:
+            continue
+        origin = first.setdefault(_content(table, row), item.file.path)
+        if origin != item.file.path:
+            special[row] = PlannedFile(
+                item.file, Action.COPY, copy_of=origin, linked=linked, heals=item.heals
+            )
+
+
+def _content(table: FileTable, row: int) -> tuple[bytes, int]:
+    """Return what two rows share if and only if they hold the same content, if known."""
+    hashes = table.hashes[row]
+    return bytes([hashes[0] & 3]) + content_in(hashes), table.sizes[row]
+
+
+def _with_equals(table: FileTable) -> list[int]:
+    """Return the rows of which another one may have the same content; empty files have no equal.
+
+    Equal content begins its digest with the same eight bytes, and hardly any other does: the few
+    that are found are compared in full by the caller.
+    """
+    beginnings = [hashes[1:9] for hashes in table.hashes]
+    if len(set(beginnings)) == len(beginnings):
+        return []
+    counts = Counter(beginnings)
+    return [
+        row
+        for row, beginning in enumerate(beginnings)
+        if counts[beginning] > 1 and table.sizes[row] and content_in(table.hashes[row])
+    ]
 
 
 def in_order(items: Iterable[PlannedFile]) -> list[PlannedFile]:
-    """Return what must be fetched: smallest first, so that many files are usable soon."""
+    """Return what must be fetched: smallest first, so that many files are usable soon.
+
+    Those that are no more than a request go by their paths: files of one folder come together, and
+    the folder is synced once for many of them.
+    """
     return sorted(
         (item for item in items if item.action is Action.FETCH),
-        key=lambda item: (item.file.size_bytes, item.file.path),
+        key=lambda item: (max(item.file.size_bytes, ONE_REQUEST_BYTES), item.file.path),
     )
 
 

@@ -38,7 +38,11 @@ class StateRefused(Exception):  # noqa: N818  (a refusal, which most callers tre
 
 def seal(kind: str, body: object) -> bytes:
     """Return *body* as a document of *kind*."""
-    text = dump(body)
+    return seal_text(kind, dump(body))
+
+
+def seal_text(kind: str, text: bytes | bytearray) -> bytes:
+    """Return the body that is already *text* as a document of *kind*."""
     head = b'{"format":"hfdl %b","version":%d,"checksum":"%b","body":'
     checksum = blake3(text).hexdigest().encode()
     return b"".join((head % (kind.encode(), VERSION, checksum), text, _TAIL))

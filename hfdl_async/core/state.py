@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+from json.encoder import encode_basestring_ascii as quote
+from sys import intern
 from typing import cast
 
 from hfdl_async.core.ledger import CELL_BYTES, cell_range
@@ -19,13 +23,13 @@ from hfdl_async.core.sealed import (
     StateRefused,
     check_version,
     commit_of,
-    dump,
     hashes_of,
     integer,
     parse,
     path_of,
     rows_of,
     seal,
+    seal_text,
     text_of,
     unseal,
 )
@@ -54,6 +58,7 @@ MAX_RECORD_BYTES = 72 * MIB  # a million cells at 64 hex digits each, and change
 MAX_REPO_BYTES = 64 * 1024
 MAX_LISTING_BYTES = 512 * MIB
 MAX_RECEIPTS_BYTES = 1024 * MIB
+ROWS_AT_ONCE = 1000
 MAX_STAMP = 2**64  # inode numbers and nanoseconds since 1970
 
 _HEX = re.compile(r"[0-9a-f]*")
@@ -120,7 +125,7 @@ class StoredListing:
     """
 
     commit: str
-    files: tuple[RemoteFile, ...]
+    files: Sequence[RemoteFile]
     selected: frozenset[str] = frozenset()
 
 
@@ -211,12 +216,27 @@ def decode_owner(data: bytes) -> Owner:
 
 
 def encode_listing(listing: StoredListing) -> bytes:
-    """Return *listing* as a document."""
-    rows = [
-        [file.path, file.size_bytes, _digest_out(file.digest), int(file.path in listing.selected)]
+    """Return *listing* as a document.
+
+    There may be a million rows: they are put together by hand, and never all there as texts.
+    """
+    rows = (
+        f"[{quote(file.path)},{file.size_bytes},{_digest_text(file.digest)},"
+        f"{int(file.path in listing.selected)}]"
         for file in listing.files
-    ]
-    return seal("listing", {"commit": listing.commit, "files": rows})
+    )
+    body = bytearray(f'{{"commit":{quote(listing.commit)},"files":['.encode("ascii"))
+    while some := ",".join(islice(rows, ROWS_AT_ONCE)):
+        body += some.encode("ascii") + b","
+    if body.endswith(b","):
+        body.pop()
+    body += b"]}"
+    return seal_text("listing", body)
+
+
+def _digest_text(digest: Digest | None) -> str:
+    """Return what `_digest_out` is as JSON."""
+    return "null" if digest is None else f'["{digest.algorithm}","{digest.hex}"]'
 
 
 def decode_listing(data: bytes) -> StoredListing:
@@ -254,19 +274,16 @@ def check_receipts_head(line: bytes) -> None:
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
-    """Return *receipt* as one line of the log, line end included."""
-    body = dump(
-        [
-            receipt.path,
-            receipt.size,
-            _digest_out(receipt.digest),
-            "".join(receipt.cells),
-            receipt.mtime_ns,
-            receipt.ctime_ns,
-            receipt.inode,
-            receipt.commit,
-        ]
+    """Return *receipt* as one line of the log, line end included.
+
+    It is put together by hand: there is one for each of many small files.
+    """
+    text = (
+        f"[{quote(receipt.path)},{receipt.size},{_digest_text(receipt.digest)},"
+        f'"{"".join(receipt.cells)}",{receipt.mtime_ns},{receipt.ctime_ns},{receipt.inode},'
+        f"{quote(receipt.commit)}]"
     )
+    body = text.encode("ascii")
     return b'["%08x",%b]\n' % (zlib.crc32(body), body)
 
 
@@ -277,6 +294,9 @@ def decode_receipt(line: bytes) -> Receipt:
         StateRefused: it is not one, or torn.
     """
     body = line[_LINE_HEAD_BYTES:-1]
+    usual = _USUAL_LINE.fullmatch(line)
+    if usual is not None and int(usual[1], 16) == zlib.crc32(body):
+        return _usual_receipt(usual)
     if line[:_LINE_HEAD_BYTES] != b'["%08x",' % zlib.crc32(body) or line[-1:] != b"]":
         raise StateRefused("the checksum of a receipt does not fit")
     row = parse(body)
@@ -294,6 +314,31 @@ def decode_receipt(line: bytes) -> Receipt:
         ctime_ns=integer(row[5], MAX_STAMP, -MAX_STAMP),
         inode=integer(row[6], 2**128),
         commit=commit_of(row[7]),
+    )
+
+
+# How nearly all of them look: a plain name, git's digest, no cells. The log of a hundred thousand
+# small files is read several times as fast in this way; what it takes, the rules below take, too.
+_USUAL_LINE = re.compile(
+    rb'\["([0-9a-f]{8})",\["([\w.\-/]{1,255})",([0-9]{1,12}),\["git-sha1","([0-9a-f]{40})"\],"",'
+    rb'([0-9]{1,19}),([0-9]{1,19}),([0-9]{1,19}),"([0-9a-f]{40})"\]\]'
+)
+
+
+def _usual_receipt(line: re.Match[bytes]) -> Receipt:
+    text = line.string.decode("ascii")
+    path, size, digest, mtime_ns, ctime_ns, inode, commit = [
+        text[slice(*line.span(group))] for group in range(2, 9)
+    ]
+    return Receipt(
+        path_of(path),
+        int(size),
+        Digest("git-sha1", digest),
+        (),
+        int(mtime_ns),
+        int(ctime_ns),
+        int(inode),
+        intern(commit),
     )
 
 

@@ -96,6 +96,17 @@ def _note(calls: Calls, folder: Folder, receipt: Receipt, commit: str, there: se
             raise
 
 
+def has_tree(calls: Calls, root: Folder, commit: str) -> bool:
+    """Return whether the listing of *commit* is kept, which is done last of all."""
+    folder, name = split_path(f"{TREES_FOLDER}/{commit}.json")
+    try:
+        with folder_at(calls, root, folder) as trees:
+            calls.look(trees, name)
+    except OSError:
+        return False
+    return True
+
+
 def write_tree(calls: Calls, root: Folder, listing: Listing) -> None:
     """Keep the whole *listing*, unless it is there, or something that its form needs is unknown.
 

@@ -32,6 +32,7 @@ class Receipts:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._receipts: dict[str, Receipt] = {}
+        self.appended: set[str] = set()  # the paths of those that were added since `load`
         self._useless = 0  # lines that stand for nothing
         self._damaged_lines = 0
         self._whole = True  # the log ends with a line end
@@ -55,6 +56,7 @@ class Receipts:
             OSError: it cannot be read.
         """
         self._receipts, self._useless, self._damaged_lines, self._whole = {}, 0, 0, True
+        self.appended = set()
         try:
             data = read_state(self._calls, state, LOG, MAX_RECEIPTS_BYTES)
             if data:
@@ -98,6 +100,7 @@ class Receipts:
         for receipt in fresh:
             self._useless += receipt.path in self._receipts
             self._receipts[receipt.path] = receipt
+            self.appended.add(receipt.path)
 
     def drop(self, state: Folder, paths: Iterable[str]) -> None:
         """Forget the receipts of *paths*, durably; the log is rewritten in one step.

@@ -96,22 +96,32 @@ def find_in_cache(
     Only names and sizes are compared: whoever takes one over proves it. The repo's folder *besides*
     is left out.
     """
-    wanted = {file.digest.hex: file for file in files if file.digest is not None}
-    found: dict[str, Path] = {}
+    repos: dict[str, list[str]] = {}  # by the name of a blob
     for repo in _entries(cache):
-        if not is_repo_folder(repo) or repo == besides:
+        if is_repo_folder(repo) and repo != besides:
+            for name in _entries(cache / repo / "blobs"):
+                repos.setdefault(name, []).append(repo)
+    if not repos:
+        return {}
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.digest is None or not file.size_bytes:
             continue
-        blobs = cache / repo / "blobs"
-        for name in wanted.keys() & set(_entries(blobs)):
-            file, place = wanted[name], Path(os.path.realpath(blobs / name))
-            try:
-                status = os.stat(place)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode) and status.st_size == file.size_bytes:
-                assert file.content_key is not None
+        for repo in repos.get(file.digest.hex, ()):
+            place = _blob_at(cache / repo / "blobs" / file.digest.hex, file.size_bytes)
+            if place is not None and file.content_key is not None:
                 found.setdefault(file.content_key, place)
     return found
+
+
+def _blob_at(name: Path, size: int) -> Path | None:
+    """Return what *name* leads to if that is a file of *size* bytes."""
+    place = os.path.realpath(name)
+    try:
+        status = os.stat(place)
+    except OSError:
+        return None
+    return Path(place) if stat.S_ISREG(status.st_mode) and status.st_size == size else None
 
 
 def _entries(folder: Path) -> list[str]:

@@ -388,7 +388,7 @@ class SharedCache(Store):
         await super().close()
 
 
-def _files_of(stored: StoredListing | None, commit: str) -> tuple[RemoteFile, ...]:
+def _files_of(stored: StoredListing | None, commit: str) -> Sequence[RemoteFile]:
     """Return what earlier runs of ours were asked for at *commit*."""
     return stored.files if stored is not None and stored.commit == commit else ()
 

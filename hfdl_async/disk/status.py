@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def _receipts(calls: Calls, state: Folder) -> list[Receipt]:
 def _unfinished(
     calls: Calls, state: Folder, listing: StoredListing | None
 ) -> tuple[UnfinishedFile, ...]:
-    files: tuple[RemoteFile, ...] = listing.files if listing else ()
+    files: Sequence[RemoteFile] = listing.files if listing else ()
     commit = listing.commit if listing else ""
     try:
         left = leftover_parts(calls, state, files, commit)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
 
 import anyio
 from anyio import to_thread
 
-from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.filetable import paths_of
+from hfdl_async.core.finding import ABSENT, Finding, Found
 from hfdl_async.core.model import Algorithm, RemoteFile
 from hfdl_async.core.state import Receipt
 from hfdl_async.disk.calls import Calls, Folder, is_link
@@ -26,6 +26,7 @@ from hfdl_async.disk.receipts import fits
 from hfdl_async.disk.trouble import translate, translated
 
 LOOK_FILES = 2000  # looked at in one hop: some 20 ms
+LOOKS_AT_ONCE = 3  # while one waits for the disk the others work on what they saw
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,29 @@ def recorded_size_at(calls: Calls, root: Folder, receipt: Receipt) -> int | None
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
+InFolder = tuple[str, Sequence[int]]
+"""A folder and rows of files in it."""
+
+
+def _batches(paths: Sequence[str]) -> Iterator[list[InFolder]]:
+    """Yield all rows, those of one folder one behind the other, in batches for one hop each."""
+    folders: dict[str, list[int]] = {}
+    for row, path in enumerate(paths):
+        folders.setdefault(split_path(path)[0], []).append(row)
+    batch: list[InFolder] = []
+    room = LOOK_FILES
+    for folder, rows in sorted(folders.items()):
+        for start in range(0, len(rows), LOOK_FILES):
+            some = rows[start : start + LOOK_FILES]
+            if batch and len(some) > room:
+                yield batch
+                batch, room = [], LOOK_FILES
+            batch.append((folder, some))
+            room -= len(some)
+    if batch:
+        yield batch
+
+
 class Survey:
     """Looks at many final names below one open folder; changes nothing."""
 
@@ -232,32 +256,34 @@ class Survey:
             UnsafeError: a folder on the way to one is a link.
             StorageError: the disk cannot be read.
         """
-        findings: dict[str, Finding] = {}
+        findings = dict.fromkeys(paths_of(files), ABSENT)
         unread: list[Case] = []
+        known = 0
 
-        def note(path: str, finding: Finding) -> None:
-            findings[path] = finding
+        def note(found: Mapping[str, Finding], count: int) -> None:
+            nonlocal known
+            known += count
+            findings.update(found)
             if progress is not None:
-                progress(len(findings))
+                progress(known)
 
-        ordered = sorted(files, key=lambda file: split_path(file.path))
-        for start in range(0, len(ordered), LOOK_FILES):
-            batch = ordered[start : start + LOOK_FILES]
-            for place in await to_thread.run_sync(self._look, batch, limiter=self._disk):
-                if isinstance(place, Case):
-                    finding = judge_unread(place, verify=verify)
-                    if finding is None:
-                        unread.append(place)
-                    else:
-                        note(place.file.path, finding)
-                else:
-                    note(*place)
+        if self._root is None:
+            note({}, len(files))
+            return findings
+
+        async def look(batch: list[InFolder]) -> None:
+            work = partial(self._look, files, batch, verify)
+            found, open_cases = await to_thread.run_sync(work, limiter=self._disk)
+            unread.extend(open_cases)
+            note(found, sum(len(rows) for _, rows in batch) - len(open_cases))
+
+        await for_each(list(_batches(paths_of(files))), look, tasks=LOOKS_AT_ONCE)
 
         async def read(case: Case) -> None:
-            note(case.file.path, await self._read(case, on_read))
+            note({case.file.path: await self._read(case, on_read)}, 1)
 
         await for_each(unread, read, tasks=int(self._hashing.total_tokens))
-        add_leftovers = partial(self._add_leftover_parts, ordered, findings)
+        add_leftovers = partial(self._add_leftover_parts, files, findings)
         await to_thread.run_sync(add_leftovers, limiter=self._disk)
         return findings
 
@@ -275,42 +301,54 @@ class Survey:
                     findings[path], have_bytes=part.have_bytes, part_bytes=part.part_bytes
                 )
 
-    def _look(self, files: Sequence[RemoteFile]) -> list[Case | tuple[str, Finding]]:
-        places: list[Case | tuple[str, Finding]] = []
-        if self._root is None:
-            return [(file.path, Finding(Found.ABSENT)) for file in files]
-        for folder, group in groupby(files, key=lambda file: split_path(file.path)[0]):
-            inside = list(group)
+    def _look(
+        self, files: Sequence[RemoteFile], batch: Sequence[InFolder], verify: bool
+    ) -> tuple[dict[str, Finding], list[Case]]:
+        """Return what is clear without reading, but for what is absent, and the other cases."""
+        assert self._root is not None
+        findings: dict[str, Finding] = {}
+        unread: list[Case] = []
+        for folder, rows in batch:
+            inside = (files[row] for row in rows)
             try:
                 with folder_at(self._calls, self._root, folder, follow=self._follow) as opened:
-                    places += [self._look_at_one(opened, file) for file in inside]
+                    for file in inside:
+                        found = self._look_at_one(opened, file, verify)
+                        if isinstance(found, Case):
+                            unread.append(found)
+                        elif found is not ABSENT:
+                            findings[file.path] = found
             except FileNotFoundError:
-                places += [(file.path, Finding(Found.ABSENT)) for file in inside]
+                continue
             except OSError as error:
                 if error.errno != errno.ENOTDIR:
                     raise translate(error, error.filename or self._root.join(folder)) from error
                 blocker = os.path.relpath(error.filename or folder, self._root.path)
                 blocked = Finding(Found.IN_THE_WAY, blocker=blocker.replace(os.sep, "/"))
-                places += [(file.path, blocked) for file in inside]
-        return places
+                findings.update((files[row].path, blocked) for row in rows)
+        return findings, unread
 
-    def _look_at_one(self, folder: Folder, file: RemoteFile) -> Case | tuple[str, Finding]:
+    def _look_at_one(self, folder: Folder, file: RemoteFile, verify: bool) -> Finding | Case:
         name = split_path(file.path)[1]
         try:
             found = self._calls.look(folder, name)
         except FileNotFoundError:
-            return file.path, Finding(Found.ABSENT)
+            return ABSENT
         if is_link(found) and self._through_links:
             try:
                 found = self._calls.look_through(folder, name)
             except OSError:  # it leads nowhere, in circles, or where we may not go
-                return file.path, Finding(Found.ABSENT)
+                return ABSENT
         if is_link(found):
-            return file.path, Finding(Found.LINK)
+            return Finding(Found.LINK)
         if not stat.S_ISREG(found.st_mode):
-            return file.path, Finding(Found.IN_THE_WAY, blocker=file.path)
+            return Finding(Found.IN_THE_WAY, blocker=file.path)
         receipt = self._receipts.get(file.path)
-        return Case(file, receipt, found, receipt is not None and self._is_of(receipt, file))
+        same = receipt is not None and self._is_of(receipt, file)
+        if same and not verify and receipt is not None and fits(receipt, found):
+            return Finding(Found.FITS, receipt=receipt)  # what nearly all are the second time
+        case = Case(file, receipt, found, same)
+        return judge_unread(case, verify=verify) or case
 
     def _is_of(self, receipt: Receipt, file: RemoteFile) -> bool:
         if receipt.digest != file.digest or receipt.size != file.size_bytes:

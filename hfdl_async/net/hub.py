@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,16 +11,16 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from hfdl_async.core.model import (
-    KIB,
-    MIB,
-    ByteRange,
-    ListedFile,
-    Listing,
-    RemoteFile,
-    RepoRef,
-    RequestCounts,
+from hfdl_async.core.filetable import (
+    MASKED,
+    NO_DIGEST,
+    UNKNOWN_SIZE,
+    FileTable,
+    ListedFiles,
+    RemoteFiles,
+    listed_files,
 )
+from hfdl_async.core.model import KIB, MIB, ByteRange, ListedFile, Listing, RepoRef, RequestCounts
 from hfdl_async.core.retry import Policy, Streak, give_up, judge
 from hfdl_async.errors import (
     GatedError,
@@ -146,18 +147,17 @@ class Hub:
         tree = f"tree/{commit}"
         url = parse_url(api_url(self.repo, tree) + "?recursive=true&expand=false")
         tree_path = api_url(self.repo, tree)[len(self.repo.endpoint) :]
-        files: dict[str, ListedFile] = {}
+        table, paths = FileTable(), set[str]()
         seen = {url.exact}
         while True:
             page, target = await self._patiently(partial(self._page, url))
-            for file in page:
-                if file.path in files:
-                    shown = clean_text(file.path, 200)
-                    raise UnsafeError(f"{self.repo.repo_id}: the listing names {shown} twice")
-                files[file.path] = file
-            on_listed(len(files))
+            table.extend(page.table)
+            paths.update(page.paths)
+            if len(paths) != len(table):
+                raise self._named_twice(table.paths)
+            on_listed(len(table))
             if target is None:
-                return Listing(commit, tuple(files.values()))
+                return Listing(commit, ListedFiles(table))
             url = next_page(
                 url,
                 target,
@@ -168,13 +168,18 @@ class Hub:
             if url.exact in seen:
                 raise NetworkError(f"{self.repo.repo_id}: the pages of the listing go in a circle")
             seen.add(url.exact)
-            if len(files) > MAX_FILES or len(seen) > MAX_PAGES:
+            if len(table) > MAX_FILES or len(seen) > MAX_PAGES:
                 raise NetworkError(
                     f"{self.repo.repo_id}: the listing does not end "
-                    f"({len(files)} files on {len(seen) - 1} pages)"
+                    f"({len(table)} files on {len(seen) - 1} pages)"
                 )
 
-    async def _page(self, url: Url) -> tuple[list[ListedFile], str | None]:
+    def _named_twice(self, paths: Sequence[str]) -> UnsafeError:
+        counts = Counter(paths)
+        shown = clean_text(next(path for path in paths if counts[path] > 1), 200)
+        return UnsafeError(f"{self.repo.repo_id}: the listing names {shown} twice")
+
+    async def _page(self, url: Url) -> tuple[ListedFiles, str | None]:
         body, answer = await self._json(self.trail_to(url), MAX_PAGE_BYTES)
         page = await _parse(parse_page, body, self.repo.repo_id)
         return page, next_link(answer.headers("Link"))
@@ -199,7 +204,7 @@ class Hub:
         """Return the error that *answer*, which is not the content, stands for; closes it."""
         return await read_refusal(answer, self.asked(path), now=self.clock.time())
 
-    async def measure(self, files: Sequence[ListedFile]) -> tuple[RemoteFile, ...]:
+    async def measure(self, files: Sequence[ListedFile]) -> RemoteFiles:
         """Return *files* of the last listing as they can be fetched and proven.
 
         Sizes that the listing left out are asked for, a few at a time.
@@ -209,36 +214,34 @@ class Hub:
             IntegrityError: the endpoint publishes no digest.
             NotFoundError, AccessError, NetworkError: as `pin`.
         """
-        self._check_provable(files)
-        unsized = [file.path for file in files if file.size_bytes is None]
-        sizes: dict[str, int] = {}
+        table = listed_files(files).table
+        self._check_provable(table)
+        unsized = [row for row, size in enumerate(table.sizes) if size == UNKNOWN_SIZE]
+        if not unsized:
+            return RemoteFiles(table)
+        sized = table.where([True] * len(table))  # the listing keeps its own
         failures: list[HfdlError] = []
         limiter = anyio.CapacityLimiter(MEASURE_AT_ONCE)
 
-        async def one(path: str) -> None:
+        async def one(row: int) -> None:
             try:
                 async with limiter:
-                    sizes[path] = await self._patiently(partial(self._size, path))
+                    path = sized.paths[row]
+                    sized.sizes[row] = await self._patiently(partial(self._size, path))
             except HfdlError as error:
                 failures.append(error)
                 group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
-            for path in unsized:
-                group.start_soon(one, path)
+            for row in unsized:
+                group.start_soon(one, row)
         if failures:
             raise failures[0]
-        return tuple(
-            RemoteFile(
-                file.path,
-                sizes[file.path] if file.size_bytes is None else file.size_bytes,
-                file.digest,
-            )
-            for file in files
-        )
+        return RemoteFiles(sized)
 
-    def _check_provable(self, files: Sequence[ListedFile]) -> None:
-        masked = next((file.path for file in files if file.masked), None)
+    def _check_provable(self, table: FileTable) -> None:
+        kinds = table.marks()
+        masked = table.first_with(MASKED) if MASKED in kinds else None
         if masked is not None:
             asked = self.asked(masked)
             login = ", then run `hf auth login` or pass --token" if asked.anonymous else ""
@@ -247,7 +250,7 @@ class Hub:
                 hint=f"ask for access on {asked.page}{login}",
                 url=asked.page,
             )
-        bare = next((file.path for file in files if file.digest is None), None)
+        bare = table.first_with(NO_DIGEST) if NO_DIGEST in kinds else None
         if bare is not None and "unverified" not in self.allow:
             raise IntegrityError(
                 f"{self.asked(bare).subject}: {self.repo.endpoint} publishes no digest, "

@@ -13,11 +13,13 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TextIO
 
 from hfdl_async.errors import StorageError
 
+ROWS_AT_ONCE = 500
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", -1)}
 
 
@@ -77,8 +79,37 @@ def result_path(path: str) -> None:
 
 
 def result_json(value: Mapping[str, object]) -> None:
-    """Write *value* as JSON, in ASCII: it survives every encoding between here and its reader."""
-    result(json.dumps(value, indent=2))
+    """Write *value* as JSON, in ASCII: it survives every encoding between here and its reader.
+
+    What it has under `files` is written a few at a time, each on a line of its own, and may be an
+    iterator: of a million files nobody wants the whole text in memory.
+    """
+    with results():
+        sys.stdout.writelines(_report_text(value))
+        sys.stdout.flush()
+
+
+def _report_text(value: Mapping[str, object]) -> Iterator[str]:
+    separator = "{\n  "
+    for name, item in value.items():
+        yield f"{separator}{json.dumps(name)}: "
+        separator = ",\n  "
+        if name == "files" and isinstance(item, Iterable):
+            yield from _rows_text(iter(item))
+        else:
+            yield json.dumps(item, indent=2).replace("\n", "\n  ")
+    yield "\n}\n"
+
+
+def _rows_text(rows: Iterator[object]) -> Iterator[str]:
+    before, after = "[", "]"
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        # Many in one call of the encoder, which is what it is fast at. Inside of a text a quotation
+        # mark has a backslash before it, so these are the borders between rows and nothing else.
+        text = json.dumps(some)[1:-1].replace('}, {"path": ', '},\n    {"path": ')
+        yield f"{before}\n    {text}"
+        before, after = ",", "\n  ]"
+    yield before + after if before == "[" else after
 
 
 def say(text: str) -> None:

@@ -112,7 +112,8 @@ async def plan(repo: str, files: Sequence[str], settings: Settings, interrupts: 
     _warn(planned.warnings, settings)
     code = _code_of(planned)
     if settings.json:
-        out.result_json({**planned.to_dict(), "exit_code": code})
+        # Of a million files, only some have their JSON form at any time.
+        out.result_json({**planned.outline(), "files": planned.file_dicts(), "exit_code": code})
     else:
         if not settings.quiet:
             out.result("\n".join(plan_lines(planned)))

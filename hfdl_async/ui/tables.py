@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -18,15 +19,17 @@ def plan_lines(plan: Plan) -> list[str]:
     """Return what a download would do, the largest files first."""
     where = f"{clean(plan.repo.repo_id)} ({plan.repo.repo_type}) at {clean(plan.commit[:10])}"
     lines = [f"{where}: {count(len(plan.files), 'file')}, {size(plan.bytes_selected)}"]
-    ordered = sorted(plan.files, key=lambda item: (-item.file.size_bytes, item.file.path))
-    for item in ordered[:FILES_SHOWN]:
+    largest = heapq.nsmallest(
+        FILES_SHOWN, plan.files, key=lambda item: (-item.file.size_bytes, item.file.path)
+    )
+    for item in largest:
         have = f", {size(item.have_bytes)} of it here" if item.have_bytes else ""
         heals = ", replaces a damaged file" if item.heals else ""
         amount = size(item.file.size_bytes).rjust(8)
         lines.append(f"  {_SIGNS[item.action]}  {amount}  {clean(item.file.path)}{have}{heals}")
-    if len(ordered) > FILES_SHOWN:
-        rest = sum(item.file.size_bytes for item in ordered[FILES_SHOWN:])
-        lines.append(f"  and {count(len(ordered) - FILES_SHOWN, 'more file')}, {size(rest)}")
+    if len(plan.files) > len(largest):
+        rest = plan.bytes_selected - sum(item.file.size_bytes for item in largest)
+        lines.append(f"  and {count(len(plan.files) - len(largest), 'more file')}, {size(rest)}")
     lines += [
         f"to fetch  {size(plan.bytes_to_fetch)}",
         f"to reuse  {size(plan.bytes_to_reuse)}",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hfdl_async.core.names import (
     STATE_FOLDER,
     Naming,
+    _Tree,
     check_name,
     find_problems,
     is_commit,
@@ -186,3 +187,31 @@ def test_names_without_a_problem_fold_to_as_many_files(listing: list[str], namin
 def test_a_very_deep_name_is_no_trouble() -> None:
     deep = "/".join("a" * 2000)
     assert find_problems([deep, deep + "b"], Naming()) == ()
+
+
+short_names = st.lists(
+    st.sampled_from(["a", "A", "b", "\u00e9", "e\u0301", "c" * 90]), max_size=4
+).map("/".join)
+
+
+@given(st.lists(short_names, max_size=6), st.builds(Naming, st.booleans(), st.booleans()))
+def test_the_quick_look_misses_no_clash(listing: list[str], naming: Naming) -> None:
+    tree = _Tree(naming)
+    clashes = [path for path in listing if check_name(path, naming) or tree.add(path)]
+    assert [problem.path for problem in find_problems(listing, naming)] == clashes
+
+
+class Counted(str):
+    """A path that counts how often such paths are cut."""
+
+    __slots__ = ()
+    cuts = 0
+
+    def rpartition(self, sep: str, /) -> tuple[str, str, str]:
+        Counted.cuts += 1
+        return super().rpartition(sep)
+
+
+def test_a_name_that_clashes_with_nothing_is_cut_once() -> None:
+    assert find_problems([Counted(f"d{n % 10}/f{n}") for n in range(1000)], EXACT) == ()
+    assert Counted.cuts == 1000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.finding import ABSENT, Finding, Found
 from hfdl_async.core.ledger import CELL_BYTES, Ledger, cell_of
 from hfdl_async.core.model import (
     GIB,
@@ -367,6 +367,15 @@ def test_files_are_fetched_smallest_first_and_only_those_to_fetch() -> None:
     assert [item.file.path for item in in_order(items)] == ["a", "b", "big"]
 
 
+def test_files_of_one_request_are_fetched_folder_by_folder() -> None:
+    sizes = {"a/1": 9, "b/1": 1, "a/2": 100_000, "b/2": 2, "large": 2**20, "larger": 2**21}
+    items = [
+        PlannedFile(RemoteFile(path, size, None), Action.FETCH) for path, size in sizes.items()
+    ]
+    ordered = [item.file.path for item in in_order(items)]
+    assert ordered == ["a/1", "a/2", "b/1", "b/2", "large", "larger"]
+
+
 # -- space -----------------------------------------------------------------------------------
 
 
@@ -405,3 +414,39 @@ def test_a_reserve_that_was_asked_for_is_strict_and_comes_on_top_of_five_percent
 def test_where_nothing_is_written_no_space_is_needed() -> None:
     assert space(0, 0) == ""
     assert space(0, 0, strict=5 * MIB) == ""
+
+
+class CountedFindings(dict[str, Finding]):
+    """Counts how often somebody looks one up."""
+
+    looks = 0
+
+    def __getitem__(self, path: str) -> Finding:
+        self.looks += 1
+        return super().__getitem__(path)
+
+
+@pytest.mark.parametrize("here", [ABSENT, Finding(Found.FITS)])
+@pytest.mark.parametrize("count", [10, 1000])
+def test_a_file_costs_one_look_however_many_there_are(here: Finding, count: int) -> None:
+    files = [RemoteFile(f"f{n}", 1, Digest("sha256", f"{n % 7:064x}")) for n in range(count)]
+    findings = CountedFindings({file.path: here for file in files})
+    decisions = decide(files, findings, {}, Options.parse({}), in_root)
+    assert findings.looks == count
+    fetched = [item for item in decisions.files if item.action is Action.FETCH]
+    assert len(fetched) == (7 if here is ABSENT else 0)
+
+
+def test_digests_that_begin_alike_are_not_the_same_content() -> None:
+    alike = [Digest("sha256", "ab" * 8 + f"{n:048x}") for n in (1, 2, 1)]
+    files = [RemoteFile(f"f{n}", 5, digest) for n, digest in enumerate(alike)]
+    decisions = decide(
+        files, dict.fromkeys(("f0", "f1", "f2"), ABSENT), {}, Options.parse({}), in_root
+    )
+    assert [item.copy_of for item in decisions.files] == [None, None, "f0"]
+
+
+def test_the_same_digest_of_another_size_is_another_content() -> None:
+    files = [RemoteFile(f"f{n}", n, DIGEST) for n in (4, 5)]
+    decisions = decide(files, dict.fromkeys(("f4", "f5"), ABSENT), {}, Options.parse({}), in_root)
+    assert {item.action for item in decisions.files} == {Action.FETCH}

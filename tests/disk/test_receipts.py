@@ -157,3 +157,19 @@ def test_fits_only_the_very_file_untouched(tmp_path: Path) -> None:
     path.write_bytes(b"54321")
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert not fits(receipt, path.stat()), "a change time cannot be set back"
+
+
+def test_appending_costs_the_same_however_many_there_are(state: Folder) -> None:
+    many = [replace(ONE, path=f"d/{number:04}") for number in range(3000)]
+    calls = FaultyCalls()
+    receipts = Receipts(calls)
+    costs, size = [], 0
+    for start in range(0, 3000, 500):
+        calls.made.clear()
+        receipts.append(state, many[start : start + 500])
+        grown = (Path(state.path) / LOG).stat().st_size
+        costs.append((len(calls.made), grown - size))
+        size = grown
+    assert len(set(costs[1:])) == 1
+    assert receipts.appended == {receipt.path for receipt in many}
+    assert not loaded(state).appended

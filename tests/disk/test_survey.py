@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.disk.calls import Folder
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.partfile import PartFile
+from hfdl_async.disk.survey import LOOK_FILES
 from hfdl_async.errors import StorageError
 from tests.disk.faults import COMMIT, FaultyCalls, begin, pattern, planned, remote, store
 
@@ -133,11 +135,12 @@ async def test_a_link_and_things_in_the_way(folder: LocalDir) -> None:
     assert await find(folder) == Finding(Found.IN_THE_WAY, blocker="d")
 
 
-async def test_progress_counts_files(folder: LocalDir) -> None:
-    files = [remote(str(number), b"") for number in range(10)]
+async def test_progress_counts_files_a_batch_at_a_time(folder: LocalDir) -> None:
+    files = [remote(str(number), b"") for number in range(LOOK_FILES + 10)]
     counts: list[int] = []
     await folder.survey(files, progress=counts.append)
-    assert counts == list(range(1, 11))
+    assert len(counts) == 2
+    assert counts[0] < counts[1] == len(files)
 
 
 async def test_bytes_are_counted_as_they_are_read(folder: LocalDir) -> None:
@@ -207,3 +210,45 @@ async def test_a_part_that_is_finished_while_we_look_is_none(
     found = await LocalDir(tmp_path, calls=Racing()).survey([FILE])
     assert found["d/x"] == Finding(Found.ABSENT)
     await part.discard()
+
+
+class CountingCalls(FaultyCalls):
+    """Counts looks at files and openings of folders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = self.openings = 0
+
+    def look(self, folder: Folder, name: str) -> os.stat_result:
+        self.looks += 1
+        return super().look(folder, name)
+
+    def open_folder(self, parent: Folder, name: str, **options: Any) -> Folder:
+        self.openings += 1
+        return super().open_folder(parent, name, **options)
+
+
+@pytest.mark.parametrize("count", [10, 100])
+async def test_a_file_that_is_complete_costs_one_look_and_its_folder_one_opening(
+    count: int, tmp_path: Path
+) -> None:
+    contents = {f"d{number % 2}/{number}": b"%d" % number for number in range(count)}
+    folder = LocalDir(tmp_path, calls=FaultyCalls())
+    await begin(folder, contents)
+    await store(folder, contents)
+    await folder.close()
+    calls = CountingCalls()
+    again = LocalDir(tmp_path, calls=calls)
+    files = [remote(path, data) for path, data in contents.items()]
+    found = await again.survey(files)
+    assert {finding.state for finding in found.values()} == {Found.FITS}
+    assert calls.looks <= count + 5
+    assert calls.openings <= 2 + 5  # two folders, and our own
+
+
+async def test_in_a_folder_that_is_not_there_nothing_is_looked_for(tmp_path: Path) -> None:
+    calls = CountingCalls()
+    files = [remote(f"d/{number}", b"") for number in range(1000)]
+    found = await LocalDir(tmp_path, calls=calls).survey(files)
+    assert {finding.state for finding in found.values()} == {Found.ABSENT}
+    assert calls.looks + calls.openings <= 5

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfdl_async.core.filetable import ListedFiles
 from hfdl_async.core.model import Digest, ListedFile
 from hfdl_async.errors import ProtocolError, UnsafeError
-from hfdl_async.net.pages import next_page, parse_commit, parse_page
+from hfdl_async.net.pages import _file, next_page, parse_commit, parse_page
 from hfdl_async.net.urls import parse_url
 
 SHA1, SHA256 = "a" * 40, "b" * 64
@@ -17,7 +19,7 @@ HUB = "https://hub.example"
 TREE = f"/api/models/org/name/tree/{SHA1}"
 
 
-def page(*entries: object) -> list[ListedFile]:
+def page(*entries: object) -> ListedFiles:
     return parse_page(json.dumps(entries).encode(), "org/name")
 
 
@@ -169,3 +171,46 @@ def test_a_mirror_below_a_path_keeps_its_path() -> None:
         subject="x",
     )
     assert url.exact == f"{base}{TREE}?cursor=2"
+
+
+hexes = st.sampled_from(
+    [
+        SHA1,
+        SHA256,
+        SHA1.upper(),
+        SHA256.upper(),
+        " " + SHA1[1:],
+        SHA256[1:] + "g",
+        "*" * 64,
+        "",
+        None,
+    ]
+) | st.text("abcdefAB09 *", max_size=66)
+numbers = st.sampled_from([0, 9, 2**60, 2**60 + 1, -1, True, 1.5, None, "9"])
+odd_entries = st.fixed_dictionaries(
+    {"type": st.just("file"), "path": st.sampled_from(["a", "d/\u00e9", "", None, 7])},
+    optional={
+        "oid": hexes,
+        "size": numbers,
+        "xetHash": hexes,
+        "lfs": st.none()
+        | st.fixed_dictionaries({}, optional={"oid": hexes, "size": numbers})
+        | st.just("lfs"),
+    },
+)
+
+
+@given(odd_entries)
+def test_the_quick_way_says_what_the_careful_one_does(fields: dict[str, object]) -> None:
+    def said(parse: Callable[[], Sequence[ListedFile]]) -> list[ListedFile] | str:
+        try:
+            return list(parse())
+        except ProtocolError as error:
+            return error.message
+
+    assert said(lambda: page(fields)) == said(lambda: [_file(fields, "org/name")])
+
+
+def test_one_odd_entry_does_not_make_the_others_odd() -> None:
+    odd = {"type": "file", "path": "odd"}
+    assert [file.path for file in page(entry(), odd, entry(path="z"))] == ["a", "odd", "z"]

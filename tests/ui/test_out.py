@@ -46,6 +46,18 @@ def test_json_survives_every_encoding(capsys: pytest.CaptureFixture[str]) -> Non
     assert json.loads(shown) == {"path": "模\udcff"}
 
 
+@pytest.mark.parametrize("count", [0, 1, 2 * out.ROWS_AT_ONCE + 1])
+def test_files_of_a_report_are_written_one_a_line(
+    count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [{"path": f'}}, {{"path": {number}', "size": number} for number in range(count)]
+    report = {"schema": 1, "files": iter(files), "plan": {"problems": [{"path": None}]}}
+    out.result_json(report)
+    shown = capsys.readouterr().out
+    assert json.loads(shown) == {**report, "files": files}
+    assert len([line for line in shown.splitlines() if '"size"' in line]) == count
+
+
 def test_a_reader_that_went_away_leaves_no_trace() -> None:
     reader, writer = os.pipe()
     os.close(reader)
