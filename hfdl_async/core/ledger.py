@@ -7,7 +7,7 @@ that was true when it was taken stays true while later bytes arrive.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -25,11 +25,20 @@ class Ledger:
 
     @classmethod
     def of(cls, size: int, spans: Iterable[ByteRange]) -> Ledger:
-        """Return the ledger that covers *spans*, in any order, overlapping or not."""
-        ledger = cls(size)
-        for span in spans:
-            ledger = ledger.add(span)
-        return ledger
+        """Return the ledger that covers *spans*, in any order, overlapping or not.
+
+        Raises:
+            ValueError: one reaches beyond the end of the file.
+        """
+        merged: list[ByteRange] = []
+        for span in sorted(span for span in spans if span):
+            if span.stop > size:
+                raise _outside(span, size)
+            if merged and span.start <= merged[-1].stop:
+                merged[-1] = ByteRange(merged[-1].start, max(merged[-1].stop, span.stop))
+            else:
+                merged.append(span)
+        return cls(size, tuple(merged))
 
     def add(self, span: ByteRange) -> Ledger:
         """Return the ledger with *span* written as well.
@@ -38,9 +47,11 @@ class Ledger:
             ValueError: the span reaches beyond the end of the file.
         """
         if span.stop > self.size:
-            raise ValueError(f"{span} is outside a file of {self.size} bytes")
+            raise _outside(span, self.size)
         if not span:
             return self
+        if not self.spans:  # most files come in one piece
+            return Ledger(self.size, (span,))
         start, stop = span.start, span.stop
         first = bisect_left(self.spans, start, key=lambda held: held.stop)
         last = first
@@ -61,6 +72,18 @@ class Ledger:
         if position < self.size:
             yield ByteRange(position, self.size)
 
+    def first_missing_in(self, span: ByteRange) -> ByteRange | None:
+        """Return the first gap inside *span*, or None where all of it is written."""
+        start = span.start
+        index = bisect_right(self.spans, start, key=lambda held: held.stop)
+        if index < len(self.spans) and self.spans[index].start <= start:
+            start = self.spans[index].stop
+            index += 1
+        if start >= span.stop:
+            return None
+        is_last = index == len(self.spans)
+        return ByteRange(start, span.stop if is_last else min(self.spans[index].start, span.stop))
+
     @property
     def covered(self) -> int:
         """How many bytes are written."""
@@ -75,6 +98,10 @@ class Ledger:
     def complete(self) -> bool:
         """Whether nothing is missing."""
         return self.prefix == self.size
+
+
+def _outside(span: ByteRange, size: int) -> ValueError:
+    return ValueError(f"{span} is outside a file of {size} bytes")
 
 
 def cell_of(offset: int) -> int:

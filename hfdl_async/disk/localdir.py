@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from hfdl_async.core.filetable import UNKNOWN_SIZE, ListedFiles, RemoteFiles, paths_of
 from hfdl_async.core.finding import Finding
 from hfdl_async.core.localrecords import clashes_with_records
 from hfdl_async.core.model import ListedFile, Listing, RemoteFile, RepoRef
@@ -49,6 +50,9 @@ class LocalDir(Store):
     def path(self) -> Path:
         """The folder a reader opens."""
         return self._root
+
+    def _all_named(self, files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
+        return files  # of a million files there are no values until one is asked for
 
     # What only looks ----------------------------------------------------------------------
 
@@ -163,25 +167,26 @@ class LocalDir(Store):
             StorageError: it cannot be written to.
         """
         self.pin(listing.commit)
-        sized = {file.path: file for file in files}
-        self._wanted = tuple(sized)
-        selected = {file.path for file in await self.selected()} | set(sized)
-        stored = StoredListing(
-            listing.commit, tuple(_sized(listing.files, sized)), frozenset(selected)
-        )
+        wanted = list(files)
+        self._wanted = tuple(file.path for file in wanted)
+        selected = set(self._wanted)
+        if len(selected) < len(listing.files):  # else what was asked for before is among them
+            selected |= {file.path for file in await self.selected()}
+        stored = StoredListing(listing.commit, _sized(listing, wanted), frozenset(selected))
         folders = await self._open_folders()
-        needed = {part_key(file, listing.commit) for file in (*stored.files, *sized.values())}
-        await self._in_thread(self._begin, folders, repo, stored, needed)
+        await self._in_thread(self._begin, folders, repo, stored, wanted)
         await self._load_receipts()
 
     def _begin(
-        self, folders: Folders, repo: RepoRef, stored: StoredListing, needed: set[str]
+        self, folders: Folders, repo: RepoRef, stored: StoredListing, wanted: Sequence[RemoteFile]
     ) -> None:
         note = self._notes.append
         folder_state.read_owner(self._calls, folders.state, note)
         folder_state.write_owner(self._calls, folders.state, repo, stored.commit)
         folder_state.write_listing(self._calls, folders.state, stored)
-        sweep(self._calls, folders.parts, needed)
+        if self._calls.names_in(folders.parts):
+            needed = {part_key(file, stored.commit) for file in (*stored.files, *wanted)}
+            sweep(self._calls, folders.parts, needed)
 
     async def prune(self, paths: Collection[str]) -> Pruned:
         """Remove the files of ours, untouched since, that are not among *paths*.
@@ -208,20 +213,24 @@ class LocalDir(Store):
             self._notes.append(f"`hf download` will not know these files: {error.message}")
 
     def _leave_records(self, root: Folder, listing: Listing) -> None:
-        if clashes_with_records(file.path for file in listing.files):
+        if clashes_with_records(paths_of(listing.files)):
             return  # these names are the repo's own
         assert self._receipts is not None, "`begin` has loaded them"
-        known = self._receipts.by_path
-        proven = [known[path] for path in self._wanted if path in known]
+        known, wanted = self._receipts.by_path, self._wanted
+        if localrecords.has_tree(self._calls, root, listing.commit):
+            # An earlier run came to its end and noted what it had: only the rest is left to do.
+            wanted = tuple(path for path in wanted if path in self._receipts.appended)
+        proven = [known[path] for path in wanted if path in known]
         localrecords.write_records(self._calls, root, proven, listing.commit)
         if self._asked:
             localrecords.write_tree(self._calls, root, listing)
 
 
-def _sized(listed: Iterable[ListedFile], known: Mapping[str, RemoteFile]) -> Iterator[RemoteFile]:
-    """Yield the files of a listing whose size is known."""
-    for file in listed:
-        if file.path in known:
-            yield known[file.path]
-        elif file.size_bytes is not None:
-            yield RemoteFile(file.path, file.size_bytes, file.digest)
+def _sized(listing: Listing, known: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
+    """Return the files of a listing whose size is known."""
+    listed = listing.files
+    if isinstance(listed, ListedFiles) and UNKNOWN_SIZE not in listed.table.sizes:
+        return RemoteFiles(listed.table)
+    sizes = {file.path: file.size_bytes for file in known}
+    sized = ((file, sizes.get(file.path, file.size_bytes)) for file in listed)
+    return [RemoteFile(file.path, size, file.digest) for file, size in sized if size is not None]

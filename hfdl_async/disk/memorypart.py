@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from blake3 import blake3
 
 from hfdl_async.core.ledger import Ledger
 from hfdl_async.core.model import KIB, ByteRange, Digest, RemoteFile, ResumeFacts
-from hfdl_async.disk.calls import Buffer, Calls, Folder
+from hfdl_async.disk.calls import Buffer
 from hfdl_async.disk.hashing import new_hasher
-from hfdl_async.disk.settled import Settled, identity_of
-from hfdl_async.disk.statefiles import remove_if_there, temporary_name
-from hfdl_async.disk.trouble import translated
 
-IN_MEMORY_BYTES = 256 * KIB  # hashing that much takes less time than a hop to a thread and back
+IN_MEMORY_BYTES = 256 * KIB  # so that what a kill loses stays less than one checkpoint would
 
 
 class MemoryPart:
-    """An unfinished small file; fits `engine.ports.Part`. Made by `LocalDir.open`."""
+    """An unfinished small file; fits `engine.ports.Part`. Made by `Store.open`."""
 
-    def __init__(self, calls: Calls, parts: Folder, file: RemoteFile, key: str) -> None:
-        self._calls = calls
-        self._parts = parts
-        self._key = key
+    __slots__ = ("_file", "_ledger", "_pieces")
+
+    def __init__(self, file: RemoteFile) -> None:
         self._file = file
-        self._data = bytearray(file.size_bytes)
+        self._pieces: list[tuple[int, bytes]] = []  # as they came, each with its offset
         self._ledger = Ledger(file.size_bytes)
 
     @property
@@ -41,7 +36,7 @@ class MemoryPart:
 
     @property
     def hashes_inline(self) -> bool:
-        """Whether `write` hashes as well."""
+        """Whether nobody needs to follow with `hash_to`: yes."""
         return True
 
     @property
@@ -56,18 +51,14 @@ class MemoryPart:
 
     async def prove(self) -> ResumeFacts:
         """Return that nothing was brought along."""
-        return ResumeFacts()
+        return NOTHING_RESUMED
 
     async def write(self, offset: int, pieces: Sequence[Buffer]) -> None:
-        """Keep *pieces* one behind the other at *offset*."""
-        start = offset
-        for piece in pieces:
-            view = memoryview(piece).cast("B")
-            if offset + len(view) > self._file.size_bytes:
-                raise ValueError(f"{self._file.path}: {len(view)} bytes at {offset} are outside")
-            self._data[offset : offset + len(view)] = view
-            offset += len(view)
-        self._ledger = self._ledger.add(ByteRange(start, offset))
+        """Keep *pieces* one behind the other at *offset*; only what may change is copied."""
+        alone = pieces[0] if len(pieces) == 1 else None
+        held = alone if isinstance(alone, bytes) else b"".join(pieces)
+        self._ledger = self._ledger.add(ByteRange(offset, offset + len(held)))
+        self._pieces.append((offset, held))
 
     async def checkpoint(self) -> None:
         """Do nothing: there is no claim to save."""
@@ -76,15 +67,44 @@ class MemoryPart:
         """Do nothing: what has arrived counts as hashed."""
 
     def digest(self) -> Digest | None:
-        """Return the digest of the whole content, or None where the file publishes none."""
+        """Return the digest of the whole content, or None where the file publishes none.
+
+        It may be taken in a thread once all bytes have come.
+        """
         if self._file.digest is None:
             return None
         hasher = new_hasher(self._file.digest.algorithm, self._file.size_bytes)
-        hasher.update(self._data)
+        for piece in self.content():
+            hasher.update(piece)
         return Digest(self._file.digest.algorithm, hasher.hexdigest())
+
+    def content(self) -> Sequence[Buffer]:
+        """Return all bytes from the first to the last, in pieces."""
+        position = 0
+        for offset, piece in self._pieces:
+            if offset != position:
+                return [self._in_order()]
+            position += len(piece)
+        return [piece for _, piece in self._pieces]
+
+    def _in_order(self) -> bytearray:
+        data = bytearray(self._file.size_bytes)
+        for offset, piece in self._pieces:
+            data[offset : offset + len(piece)] = piece
+        return data
+
+    def cells(self) -> tuple[str, ...]:
+        """Return a hash only where the Hub's digest cannot say whether the file is still right."""
+        if self._file.digest is not None or not self._file.size_bytes:
+            return ()
+        hasher = blake3()
+        for piece in self.content():
+            hasher.update(piece)
+        return (hasher.hexdigest(),)
 
     async def reset(self) -> None:
         """Forget all bytes."""
+        self._pieces = []
         self._ledger = Ledger(self._file.size_bytes)
 
     async def discard(self) -> None:
@@ -97,29 +117,5 @@ class MemoryPart:
     async def stop_saving(self) -> None:
         """Do nothing: nothing is ever saved."""
 
-    def settle(self) -> Settled:
-        """Write the content to a temporary file and make it durable. In a thread.
 
-        Raises:
-            StorageError: the disk refused; nothing is left behind.
-        """
-        name = temporary_name(self._key)
-        with translated(self._parts.join(name), needed=self._file.size_bytes):
-            fd = self._calls.open_file(self._parts, name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-            try:
-                try:
-                    self._calls.write_at(fd, [self._data], 0)
-                    self._calls.sync_data(fd)
-                    identity = identity_of(os.fstat(fd))
-                finally:
-                    self._calls.close(fd)
-            except OSError:
-                remove_if_there(self._calls, self._parts, name)
-                raise
-        return Settled(self._file, self._parts, name, identity, self._cells())
-
-    def _cells(self) -> tuple[str, ...]:
-        """Return a hash only where the Hub's digest cannot say whether the file is still right."""
-        if self._file.digest is not None or not self._data:
-            return ()
-        return (blake3(self._data).hexdigest(),)
+NOTHING_RESUMED = ResumeFacts()

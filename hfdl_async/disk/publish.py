@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import groupby
 
 from hfdl_async.core.names import shown
 from hfdl_async.core.state import Receipt
@@ -46,51 +46,58 @@ class Publisher:
         """Return, by path, None for each file that is in place with its receipt, or what failed."""
         outcomes: Outcomes = {}
         placed: list[Placed] = []
-        ordered = sorted(group, key=lambda settled: split_path(settled.file.path))
-        for folder, inside in groupby(ordered, lambda settled: split_path(settled.file.path)[0]):
-            placed += self._place_in_folder(folder, list(inside), outcomes)
+        by_folder: defaultdict[str, list[tuple[str, Settled]]] = defaultdict(list)
+        for settled in group:
+            folder, name = split_path(settled.file.path)
+            by_folder[folder].append((name, settled))
+        for folder in sorted(by_folder):
+            placed += self._place_in_folder(folder, by_folder[folder], outcomes)
         self._write_receipts(placed, outcomes)
         for settled, _ in placed:
             if settled.record is not None and outcomes[settled.file.path] is None:
                 self._drop_record(settled)
-        for settled in ordered:
-            if outcomes[settled.file.path] is not None:
-                self._clean_up(settled)
+        for inside in by_folder.values():
+            for _, settled in inside:
+                if outcomes[settled.file.path] is not None:
+                    self._clean_up(settled)
         return outcomes
 
     def _place_in_folder(
-        self, folder: str, inside: Sequence[Settled], outcomes: Outcomes
+        self, folder: str, inside: Sequence[tuple[str, Settled]], outcomes: Outcomes
     ) -> list[Placed]:
         placed: list[Placed] = []
         root = self._folders.root
         try:
             with folder_at(self._calls, root, folder, create=True, follow=self._follow) as opened:
-                for settled in inside:
+                for name, settled in inside:
                     try:
-                        placed.append((settled, self._place(settled, opened)))
+                        placed.append((settled, self._place(settled, opened, name)))
                     except OSError as error:
                         outcomes[settled.file.path] = self._error(error, settled)
                     except StorageError as error:
                         outcomes[settled.file.path] = error
                 self._calls.sync_folder(opened)
         except OSError as error:
-            for settled in inside:
+            for _, settled in inside:
                 failure = translate(error, _where(error, root.join(settled.file.path)))
                 outcomes.setdefault(settled.file.path, failure)
             return []
         return placed
 
-    def _place(self, settled: Settled, folder: Folder) -> os.stat_result:
+    def _place(self, settled: Settled, folder: Folder, name: str) -> os.stat_result:
         """Give *settled* its final name and return what is there now."""
-        name = split_path(settled.file.path)[1]
+        if not settled.is_ours_alone:
+            try:
+                self._check_identity(settled, settled.folder, settled.name)
+            except FileNotFoundError:
+                # Gone. Another writer (locks may lie) may have published this very file.
+                return self._check_identity(settled, folder, name)
         try:
-            self._check_identity(settled, settled.folder, settled.name)
-        except FileNotFoundError:
-            # Gone. Another writer (locks may lie) may have published this very file.
-            return self._check_identity(settled, folder, name)
-        if self._is_folder(folder, name):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        self._calls.rename(settled.folder, settled.name, folder, name)
+            self._calls.rename(settled.folder, settled.name, folder, name)
+        except OSError as error:
+            if self._is_folder(folder, name):  # each system has another word for that
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from error
+            raise
         try:
             return self._check_identity(settled, folder, name)
         except StorageError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hfdl_async.core.model import RemoteFile
 from hfdl_async.disk.calls import Folder
+from hfdl_async.disk.statefiles import TEMPORARY
 
 Identity = tuple[int, int, int]
 """Device, inode and size: two files that agree in them at one time are one file."""
@@ -36,3 +37,8 @@ class Settled:
     identity: Identity
     cells: tuple[str, ...] = ()
     record: str | None = None
+
+    @property
+    def is_ours_alone(self) -> bool:
+        """Whether no other program can know its name: then nobody replaced it there."""
+        return self.name.endswith(TEMPORARY)

@@ -27,6 +27,7 @@ from hfdl_async.disk.hashing import hashing_limiter
 from hfdl_async.disk.home import Home
 from hfdl_async.disk.lock import Lock, OnWait
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES, MemoryPart
+from hfdl_async.disk.pagecache import PageCache
 from hfdl_async.disk.partfile import PartFile
 from hfdl_async.disk.partopen import forget, open_part, part_key
 from hfdl_async.disk.placing import LinkMode, place
@@ -79,10 +80,11 @@ class Store:
         self._link = link
         self._follow = follow_symlinks
         self._calls = calls or Calls()
+        self._cached = PageCache(self._calls)
         self._disk = anyio.CapacityLimiter(DISK_THREADS)
         self._hashing = hashing_limiter()
         self._publishing = anyio.Lock()
-        self._settler = Settler(self._disk)
+        self._settler = Settler(self._calls, self._disk)
         self._folders: Folders | None = None
         self._receipts: Receipts | None = None
         self._linked: dict[int, set[str]] = {}  # by inode: names of one file that we linked
@@ -145,7 +147,7 @@ class Store:
         self._receipts = None
         receipts = await self._load_receipts()
         root, state = await self._in_thread(open_to_look, self._calls, self._home)
-        named = {self.name_of(file): self._named(file) for file in files}
+        named = self._all_named(files)
         try:
             survey = Survey(
                 self._calls,
@@ -158,14 +160,18 @@ class Store:
                 disk=self._disk,
                 hashing=self._hashing,
             )
-            found = await survey.look_at(
-                list(named.values()), verify=verify, progress=progress, on_read=on_read
-            )
+            found = await survey.look_at(named, verify=verify, progress=progress, on_read=on_read)
         finally:
             for opened in (root, state):
                 if opened is not None:
                     self._calls.close_folder(opened)
+        if named is files:
+            return found
         return {file.path: found[self.name_of(file)] for file in files}
+
+    def _all_named(self, files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
+        """Return *files* under the names of their contents, each name once."""
+        return list({self.name_of(file): self._named(file) for file in files}.values())
 
     def _named(self, file: RemoteFile) -> RemoteFile:
         """Return *file* under the name of its content."""
@@ -174,7 +180,7 @@ class Store:
 
     async def elsewhere(
         self,
-        files: Iterable[RemoteFile],
+        files: Sequence[RemoteFile],
         reuse_from: Sequence[Path] = (),
         *,
         caches: Sequence[Path] = (),
@@ -186,28 +192,38 @@ class Store:
         has no receipt is read), and into the shared *caches* (by name: a blob's name is its
         digest). Whoever takes it over proves it.
         """
-        files = [file for file in files if file.digest is not None and file.size_bytes]
-        receipts = await self._load_receipts()
-        digests = {file.digest for file in files}
+        receipts = (await self._load_receipts()).by_path
+        found = await self._in_here(files, receipts) if receipts else {}
+        for cache in caches:
+            found.update(await self._in_thread(self._find_in_cache, cache, _lacking(files, found)))
+        if not reuse_from:
+            return found
+        others = await find_elsewhere(
+            self._calls,
+            _lacking(files, found),
+            reuse_from,
+            limiter=self._hashing,
+            progress=progress,
+        )
+        return {**others, **found}
+
+    async def _in_here(
+        self, files: Sequence[RemoteFile], receipts: Mapping[str, Receipt]
+    ) -> dict[str, Path]:
+        """Return where the content of *files* lies here under other names, by content key."""
+        digests = {file.digest for file in files if file.digest is not None}
         lacking = {self.name_of(file) for file in files}  # what lies there is not the content
         own = [
             held
-            for path, held in receipts.by_path.items()
-            if held.digest in digests and path not in lacking
+            for path, held in receipts.items()
+            if held.digest in digests and held.size and path not in lacking
         ]
         found: dict[str, Path] = {}
         for receipt in await self._fitting(own):
             key = RemoteFile(receipt.path, receipt.size, receipt.digest).content_key
             if key is not None:
                 found.setdefault(key, self._root / receipt.path)
-        for cache in caches:
-            rest = [file for file in files if file.content_key not in found]
-            found.update(await self._in_thread(self._find_in_cache, cache, rest))
-        rest = [file for file in files if file.content_key not in found]
-        others = await find_elsewhere(
-            self._calls, rest, reuse_from, limiter=self._hashing, progress=progress
-        )
-        return {**others, **found}
+        return found
 
     def _find_in_cache(self, cache: Path, files: Sequence[RemoteFile]) -> dict[str, Path]:
         """Return where the shared *cache* may have the content of *files*. In a thread."""
@@ -285,15 +301,22 @@ class Store:
             StorageError: it cannot be made (no space, read-only, something in the way).
         """
         folders = await self._open_folders()
-        file, key = item.file, part_key(item.file, self._commit)
+        file = item.file
         if file.size_bytes <= IN_MEMORY_BYTES:
-            return MemoryPart(self._calls, folders.parts, file, key)
+            return MemoryPart(file)
+        key = part_key(file, self._commit)
 
         def open_it() -> PartFile:
             with translated(str(self.place_of(file)), needed=file.size_bytes):
                 opened = open_part(self._calls, folders.parts, file, key, self._notes.append)
             return PartFile(
-                self._calls, folders.parts, file, opened, disk=self._disk, hashing=self._hashing
+                self._calls,
+                folders.parts,
+                file,
+                opened,
+                disk=self._disk,
+                hashing=self._hashing,
+                cached=self._cached,
             )
 
         part = await to_thread.run_sync(open_it, limiter=self._disk)
@@ -322,7 +345,8 @@ class Store:
             async with self._publishing:
                 for part in ours:
                     await part.stop_saving()
-                group = await self._settler.settle(ours)
+                folders = await self._open_folders()
+                group = await self._settler.settle(ours, folders.parts)
                 outcomes = group.failed
                 if group.settled:
                     outcomes.update(await self._publish(group.settled))
@@ -333,13 +357,17 @@ class Store:
         publisher = Publisher(self._calls, folders, receipts, self._commit, follow=self._follow)
 
         def publish() -> Outcomes:
-            named = [replace(one, file=self._named(one.file)) for one in settled]
+            named = [self._settled_as_named(one) for one in settled]
             by_name = publisher.publish(named)
             outcomes = {one.file.path: by_name[self.name_of(one.file)] for one in settled}
             placed = [one.file for one in settled if outcomes[one.file.path] is None]
             return {**outcomes, **self._complete(folders, placed)}
 
         return await self._in_thread(publish)
+
+    def _settled_as_named(self, one: Settled) -> Settled:
+        named = self._named(one.file)
+        return one if named is one.file else replace(one, file=named)
 
     def _complete(self, folders: Folders, placed: Sequence[RemoteFile]) -> Outcomes:
         """Do what is due once content is in place; return what failed. In a thread."""
@@ -413,3 +441,8 @@ class Store:
             else:
                 folders.close(self._calls)  # another task was faster
         return self._folders
+
+
+def _lacking(files: Sequence[RemoteFile], found: Mapping[str, Path]) -> Sequence[RemoteFile]:
+    """Return those of *files* whose content is not *found* yet."""
+    return [file for file in files if file.content_key not in found] if found else files

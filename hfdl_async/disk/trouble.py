@@ -64,7 +64,12 @@ def translated(subject: str, *, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise translate(error, subject, needed=needed, free=_free(error, subject)) from error
+        raise explain(error, subject, needed=needed) from error
+
+
+def explain(error: OSError, subject: str, *, needed: int = 0) -> HfdlError:
+    """Return the error of ours for *error*, with what is free where there is no room."""
+    return translate(error, subject, needed=needed, free=_free(error, subject))
 
 
 def _free(error: OSError, subject: str) -> int:

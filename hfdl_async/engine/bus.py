@@ -21,7 +21,7 @@ from hfdl_async.core.events import (
 
 log = logging.getLogger("hfdl_async.engine")
 
-PASSING = (SegmentRetried, ConnectionReplaced, ConcurrencyChanged, RateLimited)
+PASSING = frozenset((SegmentRetried, ConnectionReplaced, ConcurrencyChanged, RateLimited))
 PASSING_KEPT = 1000  # for late readers: a network that stays away must not fill the memory
 
 Listener = Callable[[Event], object]
@@ -58,10 +58,11 @@ class Bus:
 
     def tell(self, event: Event) -> None:
         """Hand *event* to everyone, at once and without waiting."""
-        if not isinstance(event, Progress):
+        if type(event) is not Progress:
             self._remember(event)
-        for listener in list(self._listeners):
-            self._call(listener, event)
+        if self._listeners:
+            for listener in list(self._listeners):
+                self._call(listener, event)
         for reader in self._readers:
             reader.put(event)
 
@@ -81,7 +82,7 @@ class Bus:
     def _remember(self, event: Event) -> None:
         self._told += 1
         self._past[self._told] = event
-        if isinstance(event, PASSING):
+        if type(event) in PASSING:
             self._passing.append(self._told)
             if len(self._passing) > PASSING_KEPT:
                 del self._past[self._passing.popleft()]

@@ -9,8 +9,9 @@ file does not stop the others, unless its failure would repeat for each of them.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -83,11 +84,13 @@ class Run:
         self._schedule = Schedule(in_order(plan.files), threshold_bytes=settings.threshold_bytes)
         self._copies: dict[str, list[PlannedFile]] = defaultdict(list)
         self._instead: dict[str | None, str] = {}  # by content: who is fetched after a bad copy
-        self._copy_slots = anyio.CapacityLimiter(COPIES_AT_ONCE)
-        self._verified: dict[str, FileJob] = {}
-        self._committer = Committer(ports.sink, self._published)
+        self._to_copy: deque[PlannedFile] = deque()
+        self._copiers = 0
+        self._handed_over: dict[str, FileJob] = {}
+        self._committer = Committer(ports.sink, self._proven, self._published)
         self._checkpointer = Checkpointer(self._schedule.jobs, ports.clock, self._not_saved)
         self._workers = 0
+        self._resting = 0  # of them: they wait for something else than the network
         self._leaving = 0  # failed files that are being put away
         self._aborted: HfdlError | None = None
         self._final_seconds = settings.final_seconds
@@ -101,6 +104,7 @@ class Run:
             policy=settings.policy,
             jitter=ports.jitter,
             silence_seconds=settings.silence_seconds,
+            resting=self._rest,
         )
 
     async def run(self) -> None:
@@ -132,7 +136,8 @@ class Run:
 
     def _begin(self) -> None:
         self._record_what_is_here()
-        self._group.start_soon(self._committer.run)
+        self._group.start_soon(self._committer.prove)
+        self._group.start_soon(self._committer.publish)
         self._group.start_soon(self._checkpointer.run)
         for item in self._plan.files:
             if item.action is Action.COPY:
@@ -141,10 +146,24 @@ class Run:
         self._check_settled()
 
     def _add_workers(self) -> None:
-        """Let there be enough for the permits: one that waits out a retry holds none."""
-        while self._workers < 2 * self._line.allowed:
+        """Let there be one for each permit, and others for those that hold none for a while.
+
+        With more than that a permit would go from hand to hand, a turn of the loop each time.
+        """
+        allowed = self._line.allowed
+        while self._workers < min(allowed + self._resting, 2 * allowed):
             self._workers += 1
             self._group.start_soon(self._work)
+
+    @contextmanager
+    def _rest(self) -> Iterator[None]:
+        """Let another worker have the permit that this one does not need meanwhile."""
+        self._resting += 1
+        self._add_workers()
+        try:
+            yield
+        finally:
+            self._resting -= 1
 
     def _on_tick(self, now_seconds: float) -> None:
         self._add_workers()
@@ -180,7 +199,14 @@ class Run:
         elif outcome is not None and outcome.error is not None:
             self._record(item, "failed", outcome.error)
         else:
-            self._group.start_soon(self._copy, item)
+            self._queue_copy(item)
+
+    def _queue_copy(self, item: PlannedFile) -> None:
+        """Let *item* be copied; there may be very many, so they get no task each."""
+        self._to_copy.append(item)
+        if self._copiers < COPIES_AT_ONCE:
+            self._copiers += 1
+            self._group.start_soon(self._copy_queued)
 
     # -- working ---------------------------------------------------------------------------
 
@@ -201,8 +227,10 @@ class Run:
     async def _open(self, job: FileJob) -> None:
         file, clock = job.file, self._ports.clock
         self._bus.tell(FileStarted(clock.time(), file.path, file.size_bytes))
+        may_take_long = job.item.have_bytes or not job.small
         try:
-            facts = await job.open(self._ports.sink)
+            with self._rest() if may_take_long else nullcontext():
+                facts = await job.open(self._ports.sink)
         except HfdlError as error:
             self._fail(job, error)
         else:
@@ -246,12 +274,9 @@ class Run:
             self._schedule.offer(job)
 
     async def _finish(self, job: FileJob) -> None:
-        """End a file that was hashed as it came; a wrong one gets its second round."""
+        """End a file that needs no follower; the committer finds out whether it is right."""
         job.followed = True  # only the first of two workers that end together comes here
-        if job.is_right:
-            await self._hand_over(job)
-        else:
-            self._follow(job)
+        await self._hand_over(job)
 
     def _follow(self, job: FileJob) -> None:
         job.followed = True
@@ -276,16 +301,32 @@ class Run:
                 await self._hand_over(job)
 
     async def _hand_over(self, job: FileJob) -> None:
-        """Queue a verified file for publishing."""
+        """Queue a complete file for publishing."""
         await job.seal()
         if job.ended:  # its last checkpoint failed
             return
-        digest = job.file.digest
-        if digest is not None:
-            now = self._ports.clock.time()
-            self._bus.tell(FileVerified(now, job.file.path, digest.algorithm, digest.hex))
-        self._verified[job.file.path] = job
+        self._handed_over[job.file.path] = job
         await self._committer.put(job.part)
+
+    def _proven(self, part: Part, right: bool) -> None:
+        file = part.file
+        if right:
+            if file.digest is not None:
+                now = self._ports.clock.time()
+                self._bus.tell(FileVerified(now, file.path, file.digest.algorithm, file.digest.hex))
+            return
+        job = self._handed_over.pop(file.path)
+        if self._aborted is not None:
+            self._fail(job, self._aborted, keep=False)
+        else:
+            self._follow(job)  # to its second round
+
+    async def _copy_queued(self) -> None:
+        try:
+            while self._to_copy:
+                await self._copy(self._to_copy.popleft())
+        finally:
+            self._copiers -= 1
 
     async def _copy(self, item: PlannedFile) -> None:
         placed = 0
@@ -296,10 +337,9 @@ class Run:
             self._tally.bytes_copying += count
 
         try:
-            async with self._copy_slots:
-                if self._aborted is not None:
-                    raise self._aborted
-                await self._ports.sink.copy(item, report)
+            if self._aborted is not None:
+                raise self._aborted
+            await self._ports.sink.copy(item, report)
         except IntegrityError:
             self._fetch_instead(item)
         except HfdlError as error:
@@ -327,7 +367,7 @@ class Run:
     # -- outcomes --------------------------------------------------------------------------
 
     def _published(self, part: Part, error: HfdlError | None) -> None:
-        job = self._verified.pop(part.file.path)
+        job = self._handed_over.pop(part.file.path)
         job.ended = True
         self._schedule.drop(job)
         if error is not None:
@@ -370,7 +410,7 @@ class Run:
             self._bus.tell(FileFailed(now, file.path, error.kind, error.message))
         for copy in self._copies.pop(file.path, ()):
             if error is None:
-                self._group.start_soon(self._copy, copy)
+                self._queue_copy(copy)
             else:
                 self._record(copy, "failed", error)
         if error is not None and error.ends_run:
@@ -387,11 +427,11 @@ class Run:
         self._aborted = error
         self._schedule.drop_waiting()
         for job in list(self._schedule.jobs()):
-            if job.file.path not in self._verified:
+            if job.file.path not in self._handed_over:
                 job.ended = True
                 self._schedule.withdraw(job)
         for item in list(self._planned.values()):
-            if item.action is Action.FETCH and item.file.path not in self._verified:
+            if item.action is Action.FETCH and item.file.path not in self._handed_over:
                 self._record(item, "failed", error)
 
     def _check_settled(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import anyio
 
 from hfdl_async.core.ledger import Ledger
-from hfdl_async.core.model import MIB, ByteRange, PlannedFile, RemoteFile, ResumeFacts
+from hfdl_async.core.model import MIB, ByteRange, PlannedFile, ResumeFacts
 from hfdl_async.core.planning import pieces
 from hfdl_async.core.progress import ActiveFile
 from hfdl_async.engine.line import Flow
@@ -24,6 +24,7 @@ from hfdl_async.engine.wakeup import Wakeup
 from hfdl_async.errors import HfdlError, IntegrityError
 
 HASH_STRIDE_BYTES = 4 * MIB  # not worth a thread hop for less, but at the end of the file
+NOTHING_RESUMED = ResumeFacts()
 CATCH_UP_BYTES = 64 * MIB  # one hop when behind: a busy loop is slow to send the next one
 
 
@@ -32,13 +33,14 @@ class FileJob:
 
     def __init__(self, item: PlannedFile, *, small: bool) -> None:
         self.item = item
+        self.file = item.file  # as the pinned commit has it
         self.small = small
         self.whole = False  # one stream from the first byte: the server ignores ranges
         self.fresh = False  # second round: only connections that carried nothing before
         self.ended = False
         self.followed = False  # somebody sees to the end of it: a follower, or the last worker
         self.epoch = 0
-        self.resumed = ResumeFacts()
+        self.resumed = NOTHING_RESUMED
         self.untaken: deque[ByteRange] = deque()
         self._part: Part | None = None
         self._flows: set[Flow] = set()
@@ -46,15 +48,23 @@ class FileJob:
         self._quiet = Wakeup()
         self._sealed = False
         self._worthless = False
-        self._saving = anyio.Lock(
-            fast_acquire=True
-        )  # a checkpoint and what ends the part exclude each other
-        self._reading = anyio.Lock(fast_acquire=True)  # likewise the follower's reads and a reset
+        # Made by the first who needs one: a file in memory has nothing to save and nothing to read.
+        self._saving_lock: anyio.Lock | None = None
+        self._reading_lock: anyio.Lock | None = None
 
     @property
-    def file(self) -> RemoteFile:
-        """The file as the pinned commit has it."""
-        return self.item.file
+    def _saving(self) -> anyio.Lock:
+        """A checkpoint and what ends the part exclude each other."""
+        if self._saving_lock is None:
+            self._saving_lock = anyio.Lock(fast_acquire=True)
+        return self._saving_lock
+
+    @property
+    def _reading(self) -> anyio.Lock:
+        """Likewise the follower's reads and a reset."""
+        if self._reading_lock is None:
+            self._reading_lock = anyio.Lock(fast_acquire=True)
+        return self._reading_lock
 
     @property
     def part(self) -> Part:
@@ -69,7 +79,7 @@ class FileJob:
 
     @property
     def ledger(self) -> Ledger:
-        """What is on disk."""
+        """What the part holds."""
         return self.part.ledger
 
     @property
@@ -99,12 +109,6 @@ class FileJob:
         """Written bytes that a kill would lose; none once the file is on its way to its name."""
         return 0 if self._sealed or self._part is None else self._part.unclaimed_bytes
 
-    @property
-    def is_right(self) -> bool:
-        """Whether all bytes are hashed and equal the Hub's digest."""
-        hashed = self.part.hashed_bytes == self.file.size_bytes
-        return hashed and self.part.digest() == self.file.digest
-
     async def save(self) -> None:
         """Checkpoint the part, unless it is sealed.
 
@@ -118,7 +122,7 @@ class FileJob:
     async def seal(self) -> None:
         """Let no checkpoint touch the verified part from now on; the last one may end the job."""
         self._sealed = True
-        if self._saving.locked():
+        if self._saving_lock is not None and self._saving_lock.locked():
             async with self._saving:
                 pass
 
@@ -155,11 +159,12 @@ class FileJob:
 
     def gap(self, span: ByteRange) -> ByteRange | None:
         """Return what is first missing inside *span*, or None when nothing is."""
-        for missing in self.ledger.missing():
-            start, stop = max(missing.start, span.start), min(missing.stop, span.stop)
-            if start < stop:
-                return ByteRange(start, stop)
-        return None
+        ledger = self.part.ledger
+        if not ledger.spans:  # most files are small: they lack everything, or nothing
+            return span or None
+        if ledger.complete:
+            return None
+        return ledger.first_missing_in(span)
 
     def enter(self, flow: Flow) -> None:
         """Register a request that works for this file."""
@@ -210,7 +215,8 @@ class FileJob:
             if self.ended:
                 return 0
             await self.part.reset()
-            forgotten, self.resumed = self.resumed.proven_bytes, ResumeFacts()
+            self._sealed = False
+            forgotten, self.resumed = self.resumed.proven_bytes, NOTHING_RESUMED
             self._cut_into_pieces()
             return forgotten
 
