@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 
@@ -44,6 +44,7 @@ __all__ = ["Downloader", "Job", "download", "plan", "status", "verify"]
 
 Files = str | Iterable[str] | None
 T = TypeVar("T")
+_OF_ALL = frozenset({"connections", "memory"})  # options of a downloader, not of one download
 
 
 class SystemClock:
@@ -67,8 +68,8 @@ class Downloader:
 
     Args:
         display: draws the progress of every download that brings none of its own.
-        options: what holds for every download; each may override it. `connections` counts for
-            all of them together.
+        options: what holds for every download; each may override it. `connections` and `memory`
+            count for all of them together.
 
     Raises:
         UsageError: an option that cannot be.
@@ -117,6 +118,7 @@ class Downloader:
                 Transport(
                     self._clock,
                     connections=self._options.connections_allowed,
+                    memory_bytes=self._options.memory_bytes,
                     on_hold=self._on_hold,
                 ) as transport,
                 anyio.create_task_group() as group,
@@ -127,6 +129,7 @@ class Downloader:
                     OpeningController(self._options.connections_allowed),
                     self._clock,
                     on_change=self._on_change,
+                    buffers_bytes=self._options.memory_bytes,
                 )
                 group.start_soon(self._line.run)
                 self._ready.set()
@@ -243,8 +246,8 @@ class Downloader:
     def _request(self, repo: str, files: Files, options: Mapping[str, object]) -> Request:
         if self._supervisor is None or self._supervisor.done() or self._closing.is_set():
             raise RuntimeError("use the Downloader in `async with`")
-        if "connections" in options:
-            raise UsageError("connections belongs to the Downloader, which shares them out")
+        for name in _OF_ALL.intersection(options):
+            raise UsageError(f"{name} belongs to the Downloader, which shares it out")
         if not isinstance(repo, str):
             raise UsageError(f"a repo is named by a string such as 'org/name', not by {repo!r}")
         names = (files,) if isinstance(files, str) else tuple(files or ())
@@ -393,12 +396,10 @@ def status(base: str | PathLike[str] = "downloads") -> StatusReport:
 
 
 def _downloader(options: DownloadOptions) -> Downloader:
-    if "connections" in options:
-        return Downloader(connections=options["connections"])
-    return Downloader()
+    own = {name: value for name, value in options.items() if name in _OF_ALL}
+    return Downloader(**cast("DownloadOptions", own))
 
 
 def _shared(options: DownloadOptions) -> DownloadOptions:
-    rest = options.copy()
-    rest.pop("connections", None)
-    return rest
+    rest = {name: value for name, value in options.items() if name not in _OF_ALL}
+    return cast("DownloadOptions", rest)

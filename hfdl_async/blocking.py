@@ -13,6 +13,7 @@ from hfdl_async import api
 from hfdl_async.core.model import Report
 from hfdl_async.core.options import DownloadOptions
 from hfdl_async.engine.bus import Listener
+from hfdl_async.loops import new_loop, run
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -117,7 +118,7 @@ def block_on(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
     Where a loop already runs, that is another loop in another thread.
     """
-    return _in_another_thread(make) if _in_a_loop() else asyncio.run(make())
+    return _in_another_thread(make) if _in_a_loop() else run(make())
 
 
 def _run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -138,7 +139,7 @@ def _in_another_thread(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run on a loop of its own and block; an interrupt here cancels the run there."""
     results: list[T] = []
     errors: list[BaseException] = []
-    loop = asyncio.new_event_loop()
+    loop = new_loop()
     task = loop.create_task(make())
 
     def work() -> None:

@@ -116,6 +116,7 @@ def test_every_module_has_its_mirror_among_the_tests() -> None:
 
 def test_every_test_module_mirrors_a_module_or_is_end_to_end() -> None:
     known = {mirror(module) for module in modules()} | TESTS_OF_MORE_THAN_ONE_MODULE.keys()
+    known |= {f"benchmarks/test_{path.name}" for path in (ROOT / "benchmarks").glob("*.py")}
     strays = [
         name for name in existing_tests() if name not in known and not name.startswith("e2e/")
     ]
@@ -188,7 +189,7 @@ def test_nothing_is_imported_that_is_not_declared() -> None:
     assert isinstance(project, dict)
     declared = {re.split(r"[>=<]", one)[0].replace("-", "_") for one in project["dependencies"]}
     # Where they are missing they are not needed: a notebook brings IPython along.
-    optional = {"IPython", "ipykernel"}
+    optional = {"IPython", "ipykernel", "uvloop"}
     known = sys.stdlib_module_names | declared | optional | {"hfdl_async"}
     assert sorted(imported_packages() - known) == []
 

@@ -17,6 +17,7 @@ TICK_SECONDS = 0.5
 FIRST_CONNECTIONS = 4
 AUTO_CONNECTIONS = 16  # one fast line is full with two; capped ones and small files want more
 MAX_CONNECTIONS = 256
+FULL_BYTES_PER_SECOND = 400_000_000  # more than a core can receive, write and hash meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,11 @@ class FixedController:
 
 
 class OpeningController:
-    """Twice as many connections on each tick, from a few to a ceiling; then that number."""
+    """Twice as many connections on each tick, from a few to a ceiling; then that number.
+
+    Not while those there are bring as much as this machine can take: more of them would only
+    scatter what arrives, and bytes out of order are read a second time to be hashed.
+    """
 
     def __init__(self, ceiling: int) -> None:
         self._ceiling = ceiling
@@ -85,8 +90,9 @@ class OpeningController:
         return self._decision()
 
     def observe(self, sample: Sample) -> Decision:
-        """Return the next step, whatever was measured."""
-        self._target = min(2 * self._target, self._ceiling)
+        """Return the next step."""
+        if sample.bytes < FULL_BYTES_PER_SECOND * sample.dt:
+            self._target = min(2 * self._target, self._ceiling)
         return self._decision()
 
     def _decision(self) -> Decision:

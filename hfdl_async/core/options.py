@@ -30,6 +30,9 @@ ALLOWABLE = {
 ENVIRONMENT_PREFIX = "HFDL_"
 PLACES = frozenset({"directory", "local_dir", "cache", "cache_dir"})
 
+MEMORY_BYTES = 32 * MIB  # for what was received and is not written yet, unless said otherwise
+MIN_MEMORY_BYTES = 1 * MIB
+
 PathText = str | PathLike[str]
 Many = str | Iterable[str]
 
@@ -50,6 +53,7 @@ class DownloadOptions(TypedDict, total=False):
     prune: bool
     connections: int | str
     chunk_size: int | str
+    memory: int | float | str
     file_size_threshold: int | float | str
     min_free_space: int | float | str
     verify: bool
@@ -84,6 +88,7 @@ class Options:
     prune: bool = False
     connections: int | None = None
     chunk_size_bytes: int | None = None
+    memory_bytes: int = MEMORY_BYTES
     file_size_threshold_bytes: int = 200 * MB
     min_free_space_bytes: int | None = None
     verify: bool = False
@@ -286,6 +291,13 @@ def _auto_size(bare_unit: int, low: int = 0) -> Callable[[object], int | None]:
     return parse
 
 
+def _memory(value: object) -> int:
+    size = parse_size(value, bare_unit=MIB)
+    if size < MIN_MEMORY_BYTES:
+        raise ValueError(f"{value!r} is less than 1 MiB")
+    return size
+
+
 def _positive_seconds(value: object) -> float:
     seconds = parse_seconds(value)
     if not seconds:
@@ -358,6 +370,7 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "prune": ("prune", _flag),
     "connections": ("connections", _connections),
     "chunk_size": ("chunk_size_bytes", _auto_size(1, low=KIB)),
+    "memory": ("memory_bytes", _memory),
     "file_size_threshold": (
         "file_size_threshold_bytes", lambda value: parse_size(value, bare_unit=MB)
     ),

@@ -235,6 +235,8 @@ class Calls:
             if not _NOFOLLOW or fd is None:
                 self._refuse_link(path)
         opened = self.system("open", _open_at, path, flags | _FLAGS, mode, fd)
+        if flags & os.O_EXCL:
+            return opened  # made just now, so it is a plain file
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             os.close(opened)
             raise OSError(errno.EINVAL, "not a plain file", folder.join(name))
@@ -306,6 +308,16 @@ class Calls:
     def sync_data(self, fd: int) -> None:
         """Bring the content of *fd* to the medium; never ask twice after a failure."""
         self.system("sync", native.sync_data, fd)
+
+    def drop_cached(self, fd: int, start: int, length: int) -> None:
+        """Tell the page cache that these bytes, which are on the medium, are not needed."""
+        if not self.features.advise or sys.platform in ("win32", "darwin"):
+            return
+        try:
+            self.system("advise", os.posix_fadvise, fd, start, length, os.POSIX_FADV_DONTNEED)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:  # it is advice, and some file systems take none
+                raise
 
     def set_size(self, fd: int, size: int) -> None:
         """Cut or extend the file to *size*."""

@@ -38,6 +38,7 @@ class Features:
     allocate: bool = True  # real preallocation; else the file grows as it is written
     clone: bool = True  # sharing blocks; else copying
     copy_range: bool = True  # copying inside the kernel; else through memory
+    advise: bool = True  # telling the page cache what is not needed; else nothing
 
     @classmethod
     def here(cls) -> Features:
@@ -50,6 +51,7 @@ class Features:
             allocate=sys.platform in ("linux", "darwin"),
             clone=sys.platform == "linux",
             copy_range=hasattr(os, "copy_file_range"),
+            advise=hasattr(os, "posix_fadvise"),
         )
 
 
@@ -122,6 +124,14 @@ def sync_data(fd: int) -> None:
         os.fdatasync(fd)
     else:
         os.fsync(fd)
+
+
+def memory_bytes() -> int | None:
+    """Return how much memory this machine has, or None where nobody says."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def process_alive(pid: int) -> bool:

@@ -1,5 +1,9 @@
 """One unfinished file on disk: bytes at their own offsets, and claims that are never too large.
 
+The digest of the whole file takes its bytes in order. A write that begins where it stands feeds it
+from memory, in another thread beside the write; what came out of order is read back later from the
+page cache (`hash_to`).
+
 How a claim is made: take down what is hashed (only bytes whose write has ended), sync the data,
 then replace the record. Whatever is written meanwhile is not in that claim. After a failed sync
 nothing written since the last good claim is believed any more, because the system may have
@@ -16,12 +20,13 @@ import anyio
 from anyio import to_thread
 
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
-from hfdl_async.core.model import ByteRange, Digest, RemoteFile, ResumeFacts
+from hfdl_async.core.model import MIB, ByteRange, Digest, RemoteFile, ResumeFacts
 from hfdl_async.core.state import Claim, Record, encode_record
 from hfdl_async.disk.calls import Buffer, Calls, Folder
 from hfdl_async.disk.cells import Cells
 from hfdl_async.disk.descriptor import Descriptor
 from hfdl_async.disk.hashing import SLICE_BYTES, Hasher, new_hasher, read_slice
+from hfdl_async.disk.pagecache import PageCache
 from hfdl_async.disk.partopen import OpenedPart, remove_part
 from hfdl_async.disk.settled import Settled, identity_of
 from hfdl_async.disk.statefiles import write_state
@@ -29,6 +34,8 @@ from hfdl_async.disk.trouble import translate, translated
 from hfdl_async.errors import HfdlError
 
 PROVE_CLAIMS = SLICE_BYTES // CELL_BYTES  # per hop
+FEED_BYTES = MIB  # from memory into the digest: not worth a hop for less
+NEAR_BYTES = 8 * MIB  # what one write catches up with before it feeds the digest
 
 
 class PartFile:
@@ -43,6 +50,7 @@ class PartFile:
         *,
         disk: anyio.CapacityLimiter,
         hashing: anyio.CapacityLimiter,
+        cached: PageCache | None = None,
     ) -> None:
         self.on_end: Callable[[], None] | None = None  # once it is closed without being published
         self._calls = calls
@@ -52,10 +60,11 @@ class PartFile:
         self._path = parts.join(opened.names.part)
         self._descriptor = Descriptor(calls, opened.fd, self._path)
         self._disk, self._hashing = disk, hashing
+        self._cached = cached or PageCache(calls)
         self._unproven = opened.claims
         self._saved: tuple[Claim, ...] = ()  # claims that are on disk and hold
         self._has_record = opened.saved
-        self._saving, self._hashing_turn = anyio.Lock(), anyio.Lock()
+        self._saving, self._hashing_turn = anyio.Lock(), anyio.Lock(fast_acquire=True)
         self._closed = False
         self._start_over()
 
@@ -63,6 +72,7 @@ class PartFile:
         self._ledger = Ledger(self._file.size_bytes)
         self._cells = Cells(self._file.size_bytes)
         self._unclaimed = 0
+        self._done_with = 0  # until there everything was synced and hashed
         self._broken: HfdlError | None = None
         self._forget_digest()
 
@@ -148,12 +158,73 @@ class PartFile:
         span = ByteRange(offset, offset + sum(map(len, pieces)))
         if span.stop > self._file.size_bytes:
             raise ValueError(f"{self._path}: {span} is outside the file")
-        await to_thread.run_sync(self._write, span, pieces, limiter=self._disk)
-        self._raise_if_broken()  # a sync failed meanwhile: these bytes may be gone
-        if span.start < self._hashed_ahead:
-            self._forget_digest()
+        hasher = self._hasher_for(span)
+        if hasher is None:
+            await to_thread.run_sync(self._write, span, pieces, limiter=self._disk)
+            self._raise_if_broken()  # a sync failed meanwhile: these bytes may be gone
+            if span.start < self._hashed_ahead:
+                self._forget_digest()
+            self._took(span)
+        else:
+            async with self._hashing_turn:
+                await self._write_and_hash(span, pieces, hasher)
+            self._raise_if_broken()
+
+    def _took(self, span: ByteRange) -> None:
         self._ledger = self._ledger.add(span)
         self._unclaimed += len(span)
+
+    def _hasher_for(self, span: ByteRange) -> Hasher | None:
+        """Return what is to be fed while *span* is written: it moves the frontier, or nearly does.
+
+        Nothing for a few bytes: they would cost a hop each, and later come many to a hop.
+        """
+        at_frontier = self._hashed <= span.start == self._ledger.prefix
+        near = span.start - self._hashed <= NEAR_BYTES and len(span) >= FEED_BYTES
+        return self._hasher if at_frontier and near and not self._hashing_turn.locked() else None
+
+    async def _write_and_hash(
+        self, span: ByteRange, pieces: Sequence[Buffer], hasher: Hasher
+    ) -> None:
+        """Write *pieces* and feed *hasher* from the same memory, side by side."""
+        fed = written = False
+        failure: HfdlError | None = None
+        start, self._hashed_ahead = self._hashed, span.stop
+
+        async def feed() -> None:
+            nonlocal fed, failure
+            try:
+                fed = await to_thread.run_sync(
+                    self._feed, hasher, start, span.start, pieces, limiter=self._hashing
+                )
+            except HfdlError as error:
+                failure = error
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(feed)
+                try:
+                    await to_thread.run_sync(self._write, span, pieces, limiter=self._disk)
+                    written = True
+                except HfdlError as error:  # not out of the group, which would wrap it
+                    failure = error
+        finally:
+            if self._hasher is hasher and fed and written:
+                self._hashed = span.stop
+            elif self._hasher is hasher:
+                self._forget_digest()  # it has seen what is not there
+            if written and self._broken is None:
+                self._took(span)
+        if failure is not None:
+            raise failure
+
+    def _feed(self, hasher: Hasher, start: int, stop: int, pieces: Sequence[Buffer]) -> bool:
+        """Take what lies before *pieces* from the file; return False where somebody cut it."""
+        if self._hash(hasher.update, start, stop) < stop:
+            return False
+        for piece in pieces:
+            hasher.update(piece)
+        return True
 
     def _write(self, span: ByteRange, pieces: Sequence[Buffer]) -> None:
         needed = self._file.size_bytes - self._ledger.covered
@@ -191,7 +262,14 @@ class PartFile:
             self._sync(fd)
             record = Record(self._file.digest, self._file.size_bytes, claims)
             write_state(self._calls, self._parts, self._names.record, encode_record(record))
+            through = min(self._hashed, written.prefix)
+            self._be_done(fd, through - through % CELL_BYTES)
         self._saved, self._has_record = claims, True
+
+    def _be_done(self, fd: int, stop: int) -> None:
+        start, self._done_with = self._done_with, max(self._done_with, stop)
+        if start < stop:
+            self._cached.done_with(fd, start, stop)
 
     def _sync(self, fd: int) -> None:
         try:
@@ -299,6 +377,7 @@ class PartFile:
             with translated(self._path), self._descriptor.use() as fd:
                 self._cells.claims(self._ledger, partial(read_slice, self._calls, fd))
                 self._calls.sync_data(fd)
+                self._be_done(fd, self._file.size_bytes)
                 settled = Settled(
                     self._file,
                     self._parts,

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 import anyio
 
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
+from hfdl_async.core.model import MIB
 from hfdl_async.engine.ports import Clock
 
+BUFFERS_BYTES = 32 * MIB  # what all connections together may have received and not written
 BODY_SILENCE_SECONDS = 15.0  # a healthy body pauses for less; a dead one never speaks again
 
 
@@ -87,8 +89,14 @@ class Line:
     """Permits, ticks and flows shared by downloads."""
 
     def __init__(
-        self, controller: Controller, clock: Clock, *, on_change: Callable[[Decision], None]
+        self,
+        controller: Controller,
+        clock: Clock,
+        *,
+        on_change: Callable[[Decision], None],
+        buffers_bytes: int = BUFFERS_BYTES,
     ) -> None:
+        self.buffers_bytes = buffers_bytes
         self._controller = controller
         self._clock = clock
         self._on_change = on_change

@@ -45,9 +45,12 @@ class Source(Protocol):
         """Ask for *span* of *file*; iterate over what arrives, in whatever order it arrives.
 
         The iterator ends after the last byte of *span*, or earlier when the peer stopped early.
-        Every chunk lies inside *span*. `whole` accepts (and asks for) the file as one stream from
-        its first byte: the mode for servers that ignore ranges; *span* must then be the whole
-        file. `fresh` uses connections that carried nothing before.
+        Every chunk lies inside *span*. One without bytes is a request: the source has no memory
+        left to receive into, and whoever gathers chunks writes and releases them now.
+
+        `whole` accepts (and asks for) the file as one stream from its first byte: the mode for
+        servers that ignore ranges; *span* must then be the whole file. `fresh` uses connections
+        that carried nothing before.
 
         Raises:
             RangeIgnoredError: the server sends whole files only.
@@ -91,7 +94,10 @@ class Part(Protocol):
 
     @property
     def hashes_inline(self) -> bool:
-        """Whether `write` hashes as well, so that nobody needs to follow with `hash_to`."""
+        """Whether nobody needs to follow with `hash_to`: all of it is held in memory.
+
+        `digest` then takes as long as hashing does, and is called in a thread.
+        """
         ...
 
     @property

@@ -75,10 +75,18 @@ def wire_headers(request: Request) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Lent:
-    """Bytes of a body; whoever took them calls `release` once when nobody reads them any more."""
+    """Bytes of a body; whoever took them calls `release` once when nobody reads them any more.
+
+    With *recall* there are none, and it is not the end: there is no memory left to receive into,
+    and whoever gathers is asked to give back what was lent before.
+    """
 
     data: bytes | memoryview
     release: Callable[[], None] = _nothing
+    recall: bool = False
+
+
+RECALL = Lent(b"", recall=True)
 
 
 class Answer(ABC):
@@ -115,7 +123,7 @@ class Answer(ABC):
     async def chunk(self, most_bytes: int | None = None) -> Lent:
         """Return the next bytes of the body as they came off the wire; none at its end.
 
-        At most *most_bytes* of them, or all that are there.
+        At most *most_bytes* of them, or all that are there. A `recall` brings none either.
 
         Raises:
             LostConnectionError: the peer fell silent or went away before the end.
@@ -144,7 +152,7 @@ class Answer(ABC):
         pieces: list[bytes] = []
         size = 0
         try:
-            while size <= limit and (lent := await self.chunk()).data:
+            while size <= limit and ((lent := await self.chunk()).data or lent.recall):
                 pieces.append(bytes(lent.data))
                 size += len(lent.data)
                 lent.release()

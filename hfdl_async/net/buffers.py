@@ -1,11 +1,29 @@
-"""Blocks of memory that a socket fills and a disk empties, used again and again.
+"""Blocks of memory that a socket fills and a disk empties, used again and again, never too many.
 
-The one that came back last is filled next: it is still in the processor's cache.
+A `Stock` has one budget for all connections. Where it is used up, nothing more is received until
+something has been written: whoever needs a buffer stands in line, its socket is not read, and TCP
+tells the peer to wait. Readers that gather what they were lent are asked for it (`Lent.recall`)
+while anybody stands in line, so that no two can wait for each other.
+
+The buffer that came back last is filled next: it is still in the processor's cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from hfdl_async.core.model import KIB, MIB
 from hfdl_async.net.answer import Lent
+
+MAX_BUFFER_BYTES = MIB
+MIN_BUFFER_BYTES = 4 * KIB
+AHEAD_BYTES = 4 * MIB  # of one connection: what is received while as much is being written
+
+
+def buffer_bytes(budget_bytes: int, connections: int) -> int:
+    """Return the size of one buffer: each connection may have one to fill and one to write."""
+    share = budget_bytes // (2 * max(1, connections))
+    return max(MIN_BUFFER_BYTES, min(MAX_BUFFER_BYTES, share))
 
 
 class Buffer:
@@ -58,25 +76,64 @@ class Buffer:
 
 
 class Stock:
-    """The free buffers of a lane, all of one size; keeps at most *most*."""
+    """All buffers of a lane, of one size; together they never take more than *budget_bytes*.
 
-    def __init__(self, size_bytes: int, most: int) -> None:
+    `out` of `most` are in use. Nobody stands in line while one is free.
+    """
+
+    def __init__(self, size_bytes: int, budget_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self._most = most
-        self._free: list[Buffer] = []
+        self.most = max(1, budget_bytes // (size_bytes + 1))
         self.out = 0
+        self._free: list[Buffer] = []
+        self._line: dict[Callable[[Buffer], None], None] = {}  # in the order they came
 
-    def take(self) -> Buffer:
-        """Return an empty buffer."""
+    @classmethod
+    def within(cls, budget_bytes: int, connections: int) -> Stock:
+        """Return the stock for so many *connections*."""
+        return cls(buffer_bytes(budget_bytes, connections), budget_bytes)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody stands in line."""
+        return bool(self._line)
+
+    @property
+    def ahead(self) -> int:
+        """How many full buffers one connection may keep for its reader just now.
+
+        Beyond the first one only while half of the stock is free: one fast connection may then
+        receive while it writes, and many share evenly.
+        """
+        return max(1, AHEAD_BYTES // self.size_bytes) if 2 * self.out < self.most else 1
+
+    def take(self) -> Buffer | None:
+        """Return an empty buffer, or None while there is none."""
+        if self._free:
+            buffer = self._free.pop()
+            buffer.renew()
+        elif self.out < self.most:
+            buffer = Buffer(self, self.size_bytes)
+        else:
+            return None
         self.out += 1
-        if not self._free:
-            return Buffer(self, self.size_bytes)
-        buffer = self._free.pop()
-        buffer.renew()
         return buffer
 
+    def stand_in_line(self, taker: Callable[[Buffer], None]) -> None:
+        """Let *taker* have a buffer as soon as those before it have one each."""
+        self._line[taker] = None
+
+    def leave_line(self, taker: Callable[[Buffer], None]) -> None:
+        """Forget that *taker* wanted one."""
+        self._line.pop(taker, None)
+
     def put(self, buffer: Buffer) -> None:
-        """Take one back."""
-        self.out -= 1
-        if len(self._free) < self._most:
+        """Take one back, or pass it on to whoever stands first in line."""
+        taker = next(iter(self._line), None)
+        if taker is None:
+            self.out -= 1
             self._free.append(buffer)
+            return
+        del self._line[taker]
+        buffer.renew()
+        taker(buffer)

@@ -15,9 +15,12 @@ Fields = dict[str, list[str]]
 
 END = re.compile(rb"\n\r?\n")  # of a head, be it well-formed or not
 
-_STATUS_LINE = re.compile(r"HTTP/1\.1 ([2-9][0-9]{2})(?: [^\r\n]*)?\r\n")
-_FIELD = re.compile(r"(?<=\n)([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n]*)\r\n")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TEXT = r"[^\x00-\x08\x0a-\x1f\x7f]*"  # no control but the tab
+_PLAIN = re.compile(
+    rf"HTTP/1\.1 ([2-9][0-9]{{2}})(?: {_TEXT})?\r\n"
+    rf"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:{_TEXT}\r\n)*)\r\n"
+)
+_FIELD = re.compile(r"([^:]+):([^\r]*)\r\n")
 _LENGTH = re.compile("[0-9]{1,18}")
 
 
@@ -38,15 +41,9 @@ def recognise(data: bytes, most_fields: int) -> Head | None:
     coding, and at most *most_fields* fields.
     """
     text = data.decode("utf-8", "surrogateescape")
-    status = _STATUS_LINE.match(text)
-    found = _FIELD.findall(text)
-    lines = len(found) + 2  # with the first and the empty one: no line may be of another form
-    if (
-        status is None
-        or len(found) > most_fields
-        or not text.count("\r\n") == text.count("\n") == text.count("\r") == lines
-        or _CONTROL.search(text)
-    ):
+    plain = _PLAIN.fullmatch(text)
+    found = _FIELD.findall(plain[2]) if plain is not None else []
+    if plain is None or len(found) > most_fields:
         return None
     fields: Fields = {}
     for name, value in found:
@@ -54,7 +51,7 @@ def recognise(data: bytes, most_fields: int) -> Head | None:
     lengths = fields.get("content-length", ())
     if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]) or "transfer-encoding" in fields:
         return None
-    return Head(int(status[1]), fields, int(lengths[0]), keeps(fields))
+    return Head(int(plain[1]), fields, int(lengths[0]), keeps(fields))
 
 
 def keeps(fields: Fields) -> bool:

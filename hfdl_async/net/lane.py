@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import aiohappyeyeballs
 import anyio
 
-from hfdl_async.core.model import KIB, MIB
+from hfdl_async.core.options import MEMORY_BYTES
 from hfdl_async.errors import ProtocolError
 from hfdl_async.net.addresses import Resolver, is_literal
 from hfdl_async.net.answer import Answer, Lent, Request
@@ -24,19 +24,11 @@ from hfdl_async.net.failures import quiet, translate, unanswered
 from hfdl_async.net.lanewire import Wire
 from hfdl_async.net.urls import Origin
 
-BUFFERS_BYTES = 16 * MIB  # of what has come and nobody has taken, on all connections together
-MAX_BUFFER_BYTES = MIB
-MIN_BUFFER_BYTES = 64 * KIB
 KEEP_SECONDS = 15.0  # an idle connection; the usual server gives up after 60 or 75
 NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305: until the other family of addresses is tried as well
 GOODBYE_SECONDS = 1.0
 
 _BROKEN = (EOFError, OSError, TimeoutError)
-
-
-def buffer_bytes(connections: int) -> int:
-    """Return how large a buffer is, so that those of all connections stay bounded."""
-    return max(MIN_BUFFER_BYTES, min(MAX_BUFFER_BYTES, BUFFERS_BYTES // max(1, connections)))
 
 
 class _StaleError(Exception):
@@ -112,7 +104,8 @@ class Lane:
         resolver: how names become addresses; it guards.
         tls: returns which certificates are believed.
         user_agent: how to be introduced.
-        connections: how many are wanted at most; bounds the memory of buffers.
+        connections: how many are wanted at most; decides how large a buffer is.
+        memory_bytes: for the buffers of all of them together.
     """
 
     def __init__(
@@ -122,11 +115,12 @@ class Lane:
         tls: Callable[[], Awaitable[ssl.SSLContext]],
         user_agent: str,
         connections: int,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self._resolver = resolver
         self._tls = tls
         self._user_agent = user_agent
-        self.stock = Stock(buffer_bytes(connections), 2 * connections)
+        self.stock = Stock.within(memory_bytes, connections)
         self._wires: dict[Wire, Origin] = {}
         self._idle: dict[Origin, list[Wire]] = {}
         self._sweeping: asyncio.TimerHandle | None = None

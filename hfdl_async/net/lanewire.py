@@ -8,9 +8,10 @@ is there, as a slice, and filling goes on behind the slice. So a trickle of a fe
 reaches the engine, which counts it as progress and as a sign of life, four times a second; a line
 that brings nothing at all for the tolerated silence is lost.
 
-When one full buffer waits for a reader the socket is not read any more, until the reader comes:
-a connection never runs ahead by more than that buffer and, where a loop hands on what it had read
-already, one more. What the reader has taken and not released is the reader's own account.
+When as many full buffers wait for a reader as the stock allows, the socket is not read any more
+until the reader comes. Nor is it read when the stock has no buffer left: the little that came is
+kept aside, the wire stands in line for the next buffer, and its reader is asked to give back what
+it holds. All that is then said about silence does not count, for the peer is not to blame.
 
 A byte behind the end of a body, or one that comes unasked, ends the connection's life after that
 body. There is always room to receive such a byte: an empty buffer would confuse any loop.
@@ -24,13 +25,12 @@ from collections.abc import Callable
 from typing import cast
 
 from hfdl_async.core.model import KIB
-from hfdl_async.net.answer import Lent
+from hfdl_async.net.answer import RECALL, Lent
 from hfdl_async.net.buffers import Buffer, Stock
 from hfdl_async.net.exchange import Exchange
 
 LULL_SECONDS = 0.25  # how long a reader waits for a buffer to become full
 SCRATCH_BYTES = 32 * KIB  # a head with what comes along behind it
-AHEAD_BUFFERS = 1
 
 
 class Wire(asyncio.BufferedProtocol):
@@ -49,6 +49,8 @@ class Wire(asyncio.BufferedProtocol):
         self._clean = True  # everything that came was expected
         self._filling: Buffer | None = None
         self._full: deque[Buffer] = deque()
+        self._aside = bytearray()  # what came while there was no buffer; then it stands in line
+        self._owed = False  # something was lent since the reader was last asked for it
         self._paused = False
         self._failure: Exception | None = None
         self._news: asyncio.Future[bool] | None = None
@@ -85,6 +87,9 @@ class Wire(asyncio.BufferedProtocol):
     async def take(self, most_bytes: int | None, silence_seconds: float) -> Lent | None:
         """Return the next bytes of the body, None behind its end.
 
+        `RECALL` is neither: it asks the reader to release what it has taken, and comes again
+        every `LULL_SECONDS` while there is no memory to receive into.
+
         Raises:
             TimeoutError: not a byte came in *silence_seconds*.
             EOFError, OSError: the connection ended; everything that had come was returned before.
@@ -96,15 +101,17 @@ class Wire(asyncio.BufferedProtocol):
                 return self._lend_full(most_bytes)
             if not self._left:
                 return None
-            some = self._filling if self._has_some() else None
             if self._failure is not None:
-                if some is None:
-                    raise self._failure
-                return some.lend(most_bytes)
+                return self._lend_last(most_bytes, self._failure)
+            if self._owed and self._stock.is_short:
+                self._owed = False
+                return RECALL
             if await self._wait(patience) or self._full or self._failure is not None:
                 continue
-            if self._filling is not None and self._has_some():
-                return self._filling.lend(most_bytes)
+            if self._aside:
+                return RECALL  # also a sign of life: we are waiting for ourselves
+            if self._has_some():
+                return self._lend_some(most_bytes)
             if self._loop.time() - max(since, self._last_byte_at) >= silence_seconds:
                 raise TimeoutError
 
@@ -126,8 +133,25 @@ class Wire(asyncio.BufferedProtocol):
     def _has_some(self) -> bool:
         return self._filling is not None and self._filling.filled > self._filling.given
 
+    def _lend_some(self, most_bytes: int | None) -> Lent:
+        assert self._filling is not None
+        self._owed = True
+        return self._filling.lend(most_bytes)
+
+    def _lend_last(self, most_bytes: int | None, failure: Exception) -> Lent:
+        """Return what had come before *failure*, which is raised when that is all gone."""
+        if self._has_some():
+            return self._lend_some(most_bytes)
+        if not self._aside:
+            raise failure
+        data = bytes(self._aside[: self._left if most_bytes is None else most_bytes])
+        del self._aside[: len(data)]
+        self._left -= len(data)
+        return Lent(data)
+
     def _lend_full(self, most_bytes: int | None) -> Lent:
         buffer = self._full[0]
+        self._owed = True
         lent = buffer.lend(most_bytes)
         if buffer.given == buffer.filled:
             self._full.popleft()
@@ -157,6 +181,8 @@ class Wire(asyncio.BufferedProtocol):
         if self._filling is not None:
             self._filling.seal()
             self._filling = None
+        self._aside.clear()
+        self._stock.leave_line(self._pour)
 
     def _open_transport(self) -> asyncio.Transport | None:
         # A lost one is not even asked: that of TLS on Python 3.10 falls over it.
@@ -169,7 +195,9 @@ class Wire(asyncio.BufferedProtocol):
             transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and (transport := self._open_transport()) is not None:
+        if not self._paused or self._aside:
+            return
+        if (transport := self._open_transport()) is not None:
             self._paused = False
             transport.resume_reading()
 
@@ -187,9 +215,11 @@ class Wire(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go; never nothing."""
-        if not self._left or self._failure is not None:
+        if not self._left or self._failure is not None or self._aside:
             return self._scratch
-        return self._room()
+        if self._filling is None and (buffer := self._stock.take()) is not None:
+            self._filling = buffer
+        return self._scratch if self._filling is None else self._filling.room(self._left)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take note of bytes that lie in the last buffer."""
@@ -197,7 +227,11 @@ class Wire(asyncio.BufferedProtocol):
             return
         if self._left:
             self._last_byte_at = self._loop.time()
-            self._arrived(nbytes)
+            if self._filling is None:
+                self._aside += self._scratch[:nbytes]
+                self._pour()
+            else:
+                self._arrived(nbytes)
         elif self._exchange is not None and not self._exchange.settled:
             self._exchange.hear(bytes(self._scratch[:nbytes]))
             if self._exchange.settled:
@@ -211,28 +245,41 @@ class Wire(asyncio.BufferedProtocol):
         """Note that it is over."""
         if self._failure is None:
             self._failure = exc or EOFError()
+        self._stock.leave_line(self._pour)
         if self._exchange is not None:
             self._exchange.cut()
         self._tell()
         self._on_lost(self)
 
-    def _room(self) -> memoryview:
-        if self._filling is None:
-            self._filling = self._stock.take()
-        return self._filling.room(self._left)
+    def _pour(self, buffer: Buffer | None = None) -> None:
+        """Put what lies aside into *buffer* and others, or stand in line for the next one."""
+        self._filling = self._filling or buffer
+        while self._aside and self._left:
+            if self._filling is None and (buffer := self._stock.take()) is not None:
+                self._filling = buffer
+            if self._filling is None:
+                self._pause()
+                self._stock.stand_in_line(self._pour)
+                return
+            room = self._filling.room(self._left)
+            count = min(len(room), len(self._aside))
+            room[:count] = self._aside[:count]
+            del self._aside[:count]
+            self._arrived(count)
+        if self._aside:
+            self._clean = False  # behind the end of the body
+            self._aside.clear()
+        if len(self._full) < self._stock.ahead:
+            self._resume()
 
     def _begin_body(self, exchange: Exchange) -> None:
         self._left = exchange.length
         self._last_byte_at = self._loop.time()
-        rest = memoryview(exchange.rest)
-        while rest and self._left:
-            room = self._room()
-            count = min(len(room), len(rest))
-            room[:count] = rest[:count]
-            self._arrived(count)
-            rest = rest[count:]
-        if rest or not exchange.keep:
+        self._owed = False
+        if not exchange.keep:
             self._clean = False
+        self._aside += exchange.rest
+        self._pour()
 
     def _arrived(self, count: int) -> None:
         """Count bytes of the body in the buffer that is being filled, and see what follows."""
@@ -247,6 +294,6 @@ class Wire(asyncio.BufferedProtocol):
             return
         self._full.append(buffer)
         self._filling = None
-        if self._left and len(self._full) >= AHEAD_BUFFERS:
+        if self._left and len(self._full) >= self._stock.ahead:
             self._pause()
         self._tell()

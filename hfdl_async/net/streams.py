@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Stream(AbstractAsyncContextManager["Stream"]):
     """Chunks of *span* in order; ends after its last byte, or earlier when the peer does.
 
-    Each chunk is a lease, counted in the source's `leased` until it is released.
+    Each chunk is a lease, counted in the source's `leased` until it is released. One without bytes
+    asks for those that were given out; see `engine.ports.Source.open`.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Stream(AbstractAsyncContextManager["Stream"]):
         else:
             lent = Lent(await self._inflated(self._answer, self._inflater))
         data = lent.data
+        if lent.recall:
+            return Chunk(self._offset, b"")
         if not data:
             raise StopAsyncIteration
         if len(data) > left:
@@ -103,7 +106,8 @@ class Stream(AbstractAsyncContextManager["Stream"]):
                 return plain
 
     async def _copied(self, answer: Answer) -> bytes:
-        lent = await answer.chunk(self._source.chunk_bytes)
+        while (lent := await answer.chunk(self._source.chunk_bytes)).recall:
+            pass  # nothing is held here
         try:
             return bytes(lent.data)
         finally:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from hfdl_async.core.model import KIB, MIB
+from hfdl_async.core.options import MEMORY_BYTES
 from hfdl_async.net.addresses import Resolver, guarded
 from hfdl_async.net.answer import Answer, Request
 from hfdl_async.net.failures import private_target, quiet, translate
@@ -34,7 +35,8 @@ class Transport:
 
     Args:
         clock: time and waiting.
-        connections: how many are wanted at most; bounds the memory of buffers.
+        connections: how many are wanted at most; decides how large a buffer is.
+        memory_bytes: for the buffers of all of them together.
         on_hold: called with a host and the seconds nothing will be sent to it.
         resolver: how names become addresses.
         tls: which certificates are believed; None for the system's.
@@ -47,6 +49,7 @@ class Transport:
         clock: Clock,
         connections: int = 64,
         *,
+        memory_bytes: int = MEMORY_BYTES,
         on_hold: Callable[[str, float], None] | None = None,
         resolver: Resolver | None = None,
         tls: ssl.SSLContext | None = None,
@@ -55,6 +58,7 @@ class Transport:
     ) -> None:
         self.clock = clock
         self._connections = connections
+        self._memory_bytes = memory_bytes
         self._holds = Holds(clock, on_hold)
         self._resolver = resolver
         self._tls = tls
@@ -106,7 +110,11 @@ class Transport:
 
     def _open_lane(self, resolver: Resolver, user_agent: str) -> Lane:
         return Lane(
-            resolver, tls=self._trusted, user_agent=user_agent, connections=self._connections
+            resolver,
+            tls=self._trusted,
+            user_agent=user_agent,
+            connections=self._connections,
+            memory_bytes=self._memory_bytes,
         )
 
     def _open_sessions(self) -> Sessions:

@@ -9,6 +9,7 @@ from itertools import count
 import anyio
 from anyio.lowlevel import checkpoint
 
+QUIET_TURNS = 5  # where callbacks are not seen: any of them may still be waking a task
 BUSY_TURNS = 1000  # of the loop; after so many without a quiet one, time goes on regardless
 
 
@@ -28,7 +29,7 @@ class ManualClock:
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
         self._order = count()
         self._looking = False
-        self._turns = 0
+        self._turns = self._quiet_turns = 0
 
     def monotonic(self) -> float:
         """Return virtual seconds."""
@@ -62,7 +63,7 @@ class ManualClock:
 
     def _look(self) -> None:
         if self._auto and not self._looking:
-            self._looking, self._turns = True, 0
+            self._looking, self._turns, self._quiet_turns = True, 0, 0
             asyncio.get_running_loop().call_soon(self._move_on_if_all_wait)
 
     def _move_on_if_all_wait(self) -> None:
@@ -70,12 +71,21 @@ class ManualClock:
         self._looking = False
         if not self._sleepers:
             return
-        # There is no public way to ask a loop whether anything is ready to run.
-        ready = len(loop._ready)  # type: ignore[attr-defined]  # noqa: SLF001
         self._turns += 1
-        if ready > self.own_callbacks and self._turns < BUSY_TURNS:
+        self._quiet_turns = 0 if self._is_busy(loop) else self._quiet_turns + 1
+        enough = 1 if hasattr(loop, "_ready") else QUIET_TURNS
+        if self._quiet_turns < enough and self._turns < BUSY_TURNS:
             self._looking = True
             loop.call_soon(self._move_on_if_all_wait)
             return
         self.advance(max(0.0, self._sleepers[0][0] - self._now))
         self._look()
+
+    def _is_busy(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Return whether anything is about to run; there is no public way to ask a loop."""
+        ready = getattr(loop, "_ready", None)
+        if ready is not None:
+            return len(ready) > self.own_callbacks
+        # uvloop keeps its callbacks to itself, but a task that waits shows what for.
+        waits_for = (getattr(task, "_fut_waiter", None) for task in asyncio.all_tasks(loop))
+        return any(future is None or future.done() for future in waits_for)

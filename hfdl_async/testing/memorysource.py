@@ -86,6 +86,7 @@ class MemorySource:
         chunk_bytes: how much arrives at once.
         backwards: the chunks of a request arrive last first.
         clock: with it, each chunk takes `chunk_seconds`.
+        most_leased_bytes: the memory it has; when that is given out it asks for some back.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class MemorySource:
         backwards: bool = False,
         clock: ManualClock | None = None,
         chunk_seconds: float = 0.0,
+        most_leased_bytes: int | None = None,
     ) -> None:
         self.contents = dict(contents)
         self.asked: list[Asked] = []
@@ -109,6 +111,7 @@ class MemorySource:
         self._backwards = backwards
         self._clock = clock
         self._chunk_seconds = chunk_seconds
+        self._most_leased_bytes = most_leased_bytes
         self._turns: defaultdict[str, deque[Turn]] = defaultdict(deque)
         self._last_turn: dict[str, Turn] = {}
         self._spoilt: defaultdict[str, list[_Spoilt]] = defaultdict(list)
@@ -170,11 +173,18 @@ class MemorySource:
             else:
                 await self._clock.sleep(self._chunk_seconds)
             end = min(start + self._chunk_bytes, stop)
+            while self._is_short(end - start):
+                yield Chunk(start, b"")
+                await checkpoint()
             yield self._lease(path, start, bytearray(content[start:end]))
         if turn.then == "stall":
             await anyio.sleep_forever()
         if isinstance(turn.then, HfdlError):
             raise turn.then
+
+    def _is_short(self, wanted: int) -> bool:
+        most = self._most_leased_bytes
+        return most is not None and self.leased_bytes + wanted > most
 
     def _lease(self, path: str, start: int, data: bytearray) -> Chunk:
         for spoilt in self._spoilt[path]:

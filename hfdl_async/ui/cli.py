@@ -85,13 +85,14 @@ def build_app(command: str, interrupts: Interrupts) -> typer.Typer:
             add_command(app, name, run, *arguments)
 
     def loop(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-        import asyncio
         import gc
+
+        from hfdl_async import loops
 
         gc.freeze()  # what was imported stays
         gc.enable()
         with interrupts.at_work():
-            return asyncio.run(work())
+            return loops.run(work())
 
     def download(settings: Settings, repo: str, files: list[str] | None) -> int:
         from hfdl_async.ui import runs

@@ -27,7 +27,7 @@ COMMANDS: Mapping[Command, str] = {
 LATER = (
     "--bandwidth", "--min-speed-percentage", "--speed-test-duration", "--speed-check-interval",
     "--measure-time", "--trace-controller", "--proxy",
-    "--ca-bundle", "--events", "--memory",
+    "--ca-bundle", "--events",
 )  # fmt: skip
 RESERVED = ("lock", "sync", "export", "import", "cache", "bench", "serve")
 
@@ -130,6 +130,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("chunk_size", ("--chunk-size",), "Network",
          "most bytes read from a connection at once: bytes, 1MiB or auto", metavar="SIZE",
          knob=True),
+    Flag("memory", ("--memory",), "Network",
+         "MiB that buffers of all connections may take; when the disk is slower than the "
+         "network, the network waits (default: 32)", metavar="SIZE", commands=_ONLINE, knob=True),
     Flag("file_size_threshold", ("--file-size-threshold", "--size-threshold"), "Network",
          "below: a small file, fetched first; at or above: split into ranges from the start "
          "(MB, default: 200)", metavar="SIZE", knob=True),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hfdl_async.core.controller import (
     AUTO_CONNECTIONS,
     FIRST_CONNECTIONS,
+    FULL_BYTES_PER_SECOND,
     MAX_CONNECTIONS,
     Controller,
     Decision,
@@ -47,6 +48,14 @@ def test_a_download_opens_up_from_a_few_connections_to_its_ceiling(
     assert all(after == min(2 * before, ceiling) for before, after in pairwise(targets))
     following = law.observe(Sample(t=99, dt=0.5))
     assert following.mode == ("FIXED" if following.target == ceiling else "RAMP0")
+
+
+def test_a_line_that_is_full_gets_no_more_connections_until_it_brings_less() -> None:
+    law = OpeningController(16)
+    full = Sample(t=1, dt=0.5, bytes=FULL_BYTES_PER_SECOND // 2)
+    assert [law.observe(full).target for _ in range(3)] == [FIRST_CONNECTIONS] * 3
+    less = Sample(t=2, dt=0.5, bytes=FULL_BYTES_PER_SECOND // 2 - 1)
+    assert law.observe(less).target == 2 * FIRST_CONNECTIONS
 
 
 @pytest.mark.parametrize("number", [AUTO_CONNECTIONS])

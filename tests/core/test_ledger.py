@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import random
 from itertools import pairwise, permutations
+from math import log2
 
 import pytest
 from hypothesis import given
@@ -71,6 +73,29 @@ def test_writing_again_changes_nothing(spans: list[ByteRange], span: ByteRange) 
 
 
 @given(SPANS, ranges())
+def test_the_first_gap_inside_a_span_is_what_a_walk_over_all_gaps_finds(
+    spans: list[ByteRange], span: ByteRange
+) -> None:
+    ledger = Ledger.of(SIZE, spans)
+    inside = (
+        ByteRange(max(gap.start, span.start), min(gap.stop, span.stop))
+        for gap in ledger.missing()
+        if max(gap.start, span.start) < min(gap.stop, span.stop)
+    )
+    assert ledger.first_missing_in(span) == next(inside, None)
+
+
+@given(SPANS)
+def test_many_spans_at_once_make_the_same_ledger_as_one_after_the_other(
+    spans: list[ByteRange],
+) -> None:
+    ledger = Ledger(SIZE)
+    for span in spans:
+        ledger = ledger.add(span)
+    assert Ledger.of(SIZE, spans) == ledger
+
+
+@given(SPANS, ranges())
 def test_a_ledger_is_a_value_that_later_writes_do_not_change(
     spans: list[ByteRange], span: ByteRange
 ) -> None:
@@ -83,6 +108,11 @@ def test_a_ledger_is_a_value_that_later_writes_do_not_change(
 def test_nothing_beyond_the_end_can_be_written() -> None:
     with pytest.raises(ValueError, match="outside a file of 4 bytes"):
         Ledger(4).add(ByteRange(2, 5))
+
+
+def test_nothing_beyond_the_end_is_among_many_spans() -> None:
+    with pytest.raises(ValueError, match="outside a file of 4 bytes"):
+        Ledger.of(4, [ByteRange(0, 1), ByteRange(2, 5)])
 
 
 def test_an_empty_file_is_complete_from_the_start() -> None:
@@ -110,3 +140,91 @@ def test_a_byte_lies_in_its_cell(size: int, data: st.DataObject) -> None:
 def test_the_last_cell_may_be_short_and_there_is_none_behind_it() -> None:
     assert cell_range(1, CELL_BYTES + 3) == ByteRange(CELL_BYTES, CELL_BYTES + 3)
     assert len(cell_range(2, CELL_BYTES + 3)) == 0
+
+
+# What a ledger costs, in steps: offsets count how often they are compared; the spans of each new
+# ledger are what was copied for it.
+
+
+class Offset(int):
+    """An offset that counts comparisons of all offsets."""
+
+    compared = 0
+
+    def __lt__(self, other: int) -> bool:
+        Offset.compared += 1
+        return super().__lt__(other)
+
+    def __le__(self, other: int) -> bool:
+        Offset.compared += 1
+        return super().__le__(other)
+
+    def __gt__(self, other: int) -> bool:
+        Offset.compared += 1
+        return super().__gt__(other)
+
+    def __ge__(self, other: int) -> bool:
+        Offset.compared += 1
+        return super().__ge__(other)
+
+
+def offsets(count: int, *, length: int = 1) -> list[ByteRange]:
+    """Return *count* spans of *length*, two apart, so that they touch when it is two."""
+    return [ByteRange(Offset(2 * i), Offset(2 * i + length)) for i in range(count)]
+
+
+def steps_to_add(spans: list[ByteRange]) -> tuple[int, int]:
+    """Return how many comparisons and copied spans it takes to add *spans* one by one."""
+    ledger, copied = Ledger(10**9), 0
+    Offset.compared = 0
+    for span in spans:
+        ledger = ledger.add(span)
+        copied += len(ledger.spans)
+    return Offset.compared, copied
+
+
+@pytest.mark.parametrize("count", [1_000, 8_000])
+def test_writing_front_to_back_costs_the_same_for_each_write(count: int) -> None:
+    compared, copied = steps_to_add(offsets(count, length=2))
+    assert compared <= 10 * count
+    assert copied == count
+
+
+@pytest.mark.parametrize("count", [1_000, 8_000])
+@pytest.mark.parametrize("connections", [4, 64])
+def test_a_write_costs_as_much_as_there_are_connections_and_not_as_the_file_is_long(
+    count: int, connections: int
+) -> None:
+    spans, dice = offsets(count, length=2), random.Random(1)
+    for start in range(0, count, connections):
+        window = spans[start : start + connections]
+        dice.shuffle(window)
+        spans[start : start + connections] = window
+    compared, copied = steps_to_add(spans)
+    assert compared <= count * (log2(connections) + 10)
+    assert copied <= count * (connections // 2 + 1)
+
+
+@pytest.mark.parametrize("count", [1_000, 8_000])
+def test_adding_in_no_order_compares_as_often_as_a_search_does(count: int) -> None:
+    spans = offsets(count)
+    random.Random(1).shuffle(spans)
+    compared, _ = steps_to_add(spans)
+    assert compared <= count * (log2(count) + 10)
+
+
+@pytest.mark.parametrize("count", [1_000, 8_000])
+def test_many_claims_of_an_earlier_run_are_sorted_once(count: int) -> None:
+    spans = offsets(count)
+    random.Random(1).shuffle(spans)
+    Offset.compared = 0
+    assert len(Ledger.of(10**9, spans).spans) == count
+    assert Offset.compared <= count * (2 * log2(count) + 10)
+
+
+def test_looking_for_a_gap_does_not_walk_through_the_file() -> None:
+    ledger = Ledger.of(10**9, offsets(8_000))
+    Offset.compared = 0
+    gap = ledger.first_missing_in(ByteRange(Offset(10_000), Offset(20_000)))
+    assert gap == ByteRange(10_001, 10_002)
+    assert Offset.compared <= log2(8_000) + 10

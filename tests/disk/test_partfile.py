@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.core.names import STATE_FOLDER
@@ -79,14 +80,77 @@ async def test_a_checkpoint_claims_what_it_synced_and_nothing_later(bench: Bench
     assert assert_claims_hold(bench.root) in (MIB, 2 * MIB)
 
 
+async def written_in_bits(part: PartFile, start: int, stop: int) -> None:
+    """Write so little at a time that the digest is not fed from memory."""
+    for offset in range(start, stop, MIB // 2):
+        await part.write(offset, [DATA[offset : offset + MIB // 2]])
+
+
 async def test_the_digest_follows_the_prefix(bench: Bench) -> None:
     part = await bench.open()
-    await part.write(0, [DATA[: 3 * MIB]])
+    await written_in_bits(part, 0, 3 * MIB)
+    assert part.hashed_bytes == 0
     await part.hash_to(2 * MIB)
     assert part.hashed_bytes == 2 * MIB
     await part.hash_to(4 * MIB)  # a failed sync may have taken back what the caller saw
     assert part.hashed_bytes == 3 * MIB
     await part.write(3 * MIB, [DATA[3 * MIB :]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_what_is_written_in_order_is_hashed_from_memory(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[:100], DATA[100 : 3 * MIB]])
+    assert part.hashed_bytes == 3 * MIB
+    await part.write(3 * MIB, [DATA[3 * MIB :]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    assert "read" not in bench.calls.made
+    await part.close()
+
+
+async def test_a_write_at_the_frontier_catches_up_with_what_is_near(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(4 * MIB, [DATA[4 * MIB : 6 * MIB]])
+    assert part.hashed_bytes == 0
+    await part.write(0, [DATA[: 4 * MIB]])
+    assert part.hashed_bytes == 4 * MIB
+    await part.write(6 * MIB, [DATA[6 * MIB :]])
+    assert part.hashed_bytes == len(DATA)
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+@pytest.mark.parametrize("call", ["write", "read"])
+async def test_a_digest_that_saw_bytes_which_did_not_get_there_begins_anew(
+    bench: Bench, call: str
+) -> None:
+    part = await bench.open()
+    await written_in_bits(part, 0, 2 * MIB)
+    bench.fail_next(call)
+    with pytest.raises(StorageError):
+        await part.write(2 * MIB, [bytes(3 * MIB)])
+    assert part.hashed_bytes == 0
+    await part.write(2 * MIB, [DATA[2 * MIB :]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_a_write_that_is_cancelled_is_there_or_not_and_the_digest_is_right(
+    bench: Bench,
+) -> None:
+    part = await bench.open()
+    for turns in range(4):
+        async with anyio.create_task_group() as group:
+            group.start_soon(part.write, 0, [DATA[: 2 * MIB]])
+            for _ in range(turns):
+                await checkpoint()
+            group.cancel_scope.cancel()
+        assert part.hashed_bytes <= part.ledger.prefix
+    await part.write(0, [DATA])
     await part.hash_to(len(DATA))
     assert part.digest() == FILE.digest
     await part.close()

@@ -13,7 +13,6 @@ from hfdl_async.core.model import KIB, MIB, ByteRange, Chunk, RemoteFile
 from hfdl_async.core.retry import MAX_STATED_WAIT_SECONDS, Policy
 from hfdl_async.engine.worker import (
     BATCH_SECONDS,
-    BUFFERED_BYTES,
     WRITE_BATCH_BYTES,
     batch_bytes,
 )
@@ -256,10 +255,23 @@ async def test_on_a_slow_line_what_came_is_written_before_its_batch_is_full() ->
     assert writes == ["write f 0..65536", "write f 65536..131072"]
 
 
+@pytest.mark.parametrize("memory_bytes", [MIB, 32 * MIB])
 @pytest.mark.parametrize("connections", [1, 8, 16, 64, 256])
-def test_batches_of_all_connections_together_stay_bounded(connections: int) -> None:
-    assert batch_bytes(connections) * connections <= max(BUFFERED_BYTES, connections * 64 * KIB)
-    assert 64 * KIB <= batch_bytes(connections) <= WRITE_BATCH_BYTES
+def test_batches_of_all_connections_together_take_half_of_the_memory(
+    memory_bytes: int, connections: int
+) -> None:
+    size = batch_bytes(memory_bytes, connections)
+    assert size * connections <= memory_bytes // 2
+    assert size == WRITE_BATCH_BYTES or (size + 1) * connections > memory_bytes // 2
+
+
+async def test_a_source_without_memory_gets_back_what_was_gathered() -> None:
+    source = MemorySource({}, chunk_bytes=4 * KIB, most_leased_bytes=16 * KIB)
+    rig = Rig({"f": bytes(64 * KIB)}, source=source, threshold_bytes=1000)
+    await rig.run()
+    assert source.peak_leased_bytes == 16 * KIB
+    writes = [line for line in rig.sink.log if line.startswith("write")]
+    assert len(writes) == 4
 
 
 async def test_a_connection_is_not_blamed_while_the_disk_is_slow() -> None:

@@ -15,7 +15,7 @@ from hfdl_async.core.model import ByteRange
 from hfdl_async.errors import LostConnectionError, UnsafeError
 from hfdl_async.net.addresses import Resolver, guarded
 from hfdl_async.net.answer import Answer, Request, Timeouts
-from hfdl_async.net.lane import Lane, buffer_bytes
+from hfdl_async.net.lane import Lane
 from hfdl_async.net.urls import parse_url
 from tests.net.wire import TOKEN, ManualClock, Seen, raw_server, reply
 
@@ -303,7 +303,7 @@ async def test_a_reader_that_stops_makes_the_peer_stop(encrypted: bool) -> None:
         while known != sent:  # until the system's own buffers are full as well
             known = sent
             await anyio.sleep(0.05)
-        assert lane.stock.out <= 4
+        assert lane.stock.out * lane.stock.size_bytes <= 5 << 20  # what runs ahead, and one
         assert sent < total / 2
         lent.release()
         answer.close()
@@ -439,10 +439,3 @@ async def test_no_error_shows_a_secret(lane: Lane) -> None:
                 assert secret not in repr(error) + str(error)
                 assert TOKEN not in repr(error) + str(error)
                 error = error.__cause__
-
-
-@pytest.mark.parametrize(
-    ("connections", "size"), [(1, 1 << 20), (8, 1 << 20), (64, 256 << 10), (10_000, 64 << 10)]
-)
-def test_buffers_get_smaller_when_there_are_many_connections(connections: int, size: int) -> None:
-    assert buffer_bytes(connections) == size

@@ -5,8 +5,8 @@ import asyncio
 import anyio
 import pytest
 
-from hfdl_async.net.answer import Lent, Request
-from hfdl_async.net.buffers import Stock
+from hfdl_async.net.answer import RECALL, Lent, Request
+from hfdl_async.net.buffers import Buffer, Stock
 from hfdl_async.net.exchange import Exchange
 from hfdl_async.net.lanewire import Wire
 from hfdl_async.net.urls import parse_url
@@ -59,8 +59,8 @@ class Pipe(asyncio.Transport):
 class Bench:
     """A wire, its pipe and its stock."""
 
-    def __init__(self, size: int = SIZE) -> None:
-        self.stock = Stock(size, 10)
+    def __init__(self, size: int = SIZE, buffers: int = 20) -> None:
+        self.stock = Stock(size, buffers * (size + 1))
         self.lost: list[Wire] = []
         self.wire = Wire(self.stock, self.lost.append)
         self.pipe = Pipe(self.wire)
@@ -98,7 +98,8 @@ async def bench() -> Bench:
     return Bench()
 
 
-async def test_whole_buffers_are_handed_out_and_the_rest_at_the_end(bench: Bench) -> None:
+async def test_whole_buffers_are_handed_out_and_the_rest_at_the_end() -> None:
+    bench = Bench(buffers=2)
     await bench.begin(BODY[:10])
     got = []
     sent = 10
@@ -112,7 +113,8 @@ async def test_whole_buffers_are_handed_out_and_the_rest_at_the_end(bench: Bench
     assert bench.stock.out == 0
 
 
-async def test_a_reader_that_stays_away_stops_the_peer(bench: Bench) -> None:
+async def test_a_reader_that_stays_away_stops_the_peer() -> None:
+    bench = Bench(buffers=2)
     await bench.begin()
     assert bench.pipe.feed(BODY) == SIZE
     assert not bench.pipe.reading
@@ -129,6 +131,8 @@ async def test_a_slice_that_is_not_back_yet_is_never_filled_again(bench: Bench) 
         sent += bench.pipe.feed(BODY[sent:])
         lent = await bench.wire.take(None, 1.0)
         assert lent is not None
+        held.append(lent)
+    while (lent := await bench.wire.take(None, 1.0)) is not None:
         held.append(lent)
     assert b"".join(bytes(lent.data) for lent in held) == BODY
     for lent in held:
@@ -283,9 +287,9 @@ async def test_an_answer_cut_within_its_head_is_none(bench: Bench) -> None:
             await bench.wire.ask(exchange, asked(exchange), 10.0)
 
 
-async def test_a_lost_transport_is_left_alone(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lost_transport_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(buffers=2)
+
     def gone(_self: Pipe) -> bool:
         raise AttributeError("as that of TLS on Python 3.10 does")
 
@@ -297,3 +301,81 @@ async def test_a_lost_transport_is_left_alone(
     assert await bench.take() == BODY[:SIZE]
     with pytest.raises(EOFError):
         await bench.take()
+
+
+async def starved(stock: Stock) -> tuple[Bench, list[Lent]]:
+    """Return a bench whose body began when others had taken all of *stock*, and their leases."""
+    others = []
+    while (buffer := stock.take()) is not None:
+        buffer.filled = 1
+        others.append(buffer.lend())
+        buffer.seal()
+    bench = Bench()
+    bench.stock = bench.wire._stock = stock
+    await bench.begin()
+    return bench, others
+
+
+async def test_without_a_buffer_the_socket_is_not_read_until_one_comes_back() -> None:
+    bench, others = await starved(Stock(SIZE, 3 * (SIZE + 1)))
+    known = bench.pipe.feed(BODY[:5])
+    assert not bench.pipe.reading
+    others.pop().release()
+    assert bench.pipe.reading
+    got = b""
+    while len(got) < len(BODY):
+        known += bench.pipe.feed(BODY[known:])
+        got += await bench.take()
+    assert got == BODY
+    assert bench.stock.out == 2
+    assert not bench.stock.is_short
+
+
+async def test_whoever_waits_for_a_buffer_is_asked_for_those_it_has_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hfdl_async.net.lanewire.LULL_SECONDS", 0.001)
+    bench, others = await starved(Stock(SIZE, SIZE + 1))
+    bench.pipe.feed(BODY[:3])
+    for _ in range(3):  # far longer than the silence that is tolerated, and nobody is blamed
+        lent = await bench.wire.take(None, 0.001)
+        assert lent is RECALL
+    others.pop().release()
+    assert await bench.take() == BODY[:3]
+
+
+async def test_a_reader_is_asked_for_what_it_holds_as_soon_as_somebody_needs_it() -> None:
+    bench = Bench(buffers=2)
+    await bench.begin()
+    sent = bench.pipe.feed(BODY)
+    held = await bench.wire.take(None, 1.0)
+    assert held is not None
+    assert bench.stock.take() is not None
+    wanted: list[Buffer] = []
+    bench.stock.stand_in_line(wanted.append)
+    assert await bench.wire.take(None, 1.0) is RECALL
+    held.release()
+    assert len(wanted) == 1
+    assert sent == SIZE
+
+
+async def test_what_came_before_the_end_without_a_buffer_is_returned_first() -> None:
+    bench, others = await starved(Stock(SIZE, SIZE + 1))
+    bench.pipe.feed(BODY[:5], whole=True)
+    bench.wire.connection_lost(None)
+    assert await bench.take(most_bytes=2) == BODY[:2]
+    assert await bench.take() == BODY[2:5]
+    with pytest.raises(EOFError):
+        await bench.take()
+    others.pop().release()
+    assert bench.stock.out == 0
+
+
+async def test_a_connection_that_is_dropped_leaves_the_line() -> None:
+    bench, others = await starved(Stock(SIZE, SIZE + 1))
+    bench.pipe.feed(BODY[:5], whole=True)
+    assert bench.stock.is_short
+    bench.wire.abort()
+    assert not bench.stock.is_short
+    others.pop().release()
+    assert bench.stock.out == 0

@@ -205,12 +205,16 @@ async def test_an_expired_address_is_renewed_once_for_all_workers(line: Line) ->
     await line.fetch(stop=10)
     line.server.faults.add(Fault("data", RefuseLink(), times=16))
     refused: list[HfdlError] = []
+    all_refused = anyio.Event()
 
     async def one(number: int) -> None:
         try:
             await line.fetch(start=number, stop=number + 1)
         except LinkRefusedError as error:
             refused.append(error)
+            if len(refused) == 16:
+                all_refused.set()
+            await all_refused.wait()
             assert await line.fetch(start=number, stop=number + 1) == BIG[number : number + 1]
 
     async with anyio.create_task_group() as group:

@@ -1,0 +1,27 @@
+"""The loop that the command and the blocking functions run on: uvloop where that is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Return what *work* returns, on a new loop; as `asyncio.run` otherwise."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """Return a new loop, for a thread that runs it itself."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
