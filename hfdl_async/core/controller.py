@@ -35,6 +35,13 @@ class Sample:
     failed: int = 0  # resets, timeouts, other 5xx
     retry_after: float = 0.0  # the longest wait a server stated in this tick
     starved: bool = False  # there was not enough work for the target
+    limited: bool = False  # the bandwidth limit made readers wait for most of the tick
+    uncapped: bool = False  # the limiter rests, so that the line can be measured
+    blocked: bool = False  # writing or hashing paused readers for a good part of the tick
+    loop_busy: float = 0.0  # share of the tick in which the event loop was busy
+    planned: int = 0  # requests that are still to be made
+    quota_left: int | None = None  # requests the server says remain, if it says so
+    quota_seconds: float = 0.0  # until that quota is full again
 
 
 @dataclass(frozen=True, slots=True)
