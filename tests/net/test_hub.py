@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -292,7 +292,7 @@ async def test_an_answer_without_end_is_cut_off(
             await Hub(transport, repo_of(server.origin)).listing(COMMIT)
 
 
-def sizes(files: tuple[RemoteFile, ...]) -> dict[str, int]:
+def sizes(files: Sequence[RemoteFile]) -> dict[str, int]:
     return {file.path: file.size_bytes for file in files}
 
 
