@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
 
 from hfdl_async.core.filetable import (
     MASKED,
     NO_DIGEST,
     UNKNOWN_SIZE,
     FileTable,
-    ListedFiles,
     RemoteFiles,
     listed_files,
 )
-from hfdl_async.core.model import KIB, MIB, ByteRange, ListedFile, Listing, RepoRef, RequestCounts
+from hfdl_async.core.model import MIB, ByteRange, ListedFile, Listing, RepoRef, RequestCounts
 from hfdl_async.core.retry import Policy, Streak, give_up, judge
 from hfdl_async.errors import (
     GatedError,
@@ -31,11 +28,13 @@ from hfdl_async.errors import (
     UnsafeError,
 )
 from hfdl_async.net.answer import Answer, Timeouts
+from hfdl_async.net.chain import Body, Tree, parsed
 from hfdl_async.net.endpoints import api_url, quoted, resolve_url
 from hfdl_async.net.headers import clean_text, integer, next_link
 from hfdl_async.net.holds import Clock
 from hfdl_async.net.hops import Hops, Kind
-from hfdl_async.net.pages import next_page, parse_commit, parse_page
+from hfdl_async.net.listing import list_commit
+from hfdl_async.net.pages import parse_commit
 from hfdl_async.net.redirects import REDIRECTS, Credential, RefreshToken, Trail
 from hfdl_async.net.refusals import Asked, is_html, not_a_hub, read_refusal
 from hfdl_async.net.targets import valid_repo_id
@@ -44,9 +43,6 @@ from hfdl_async.net.urls import Url, parse_url
 
 MAX_INFO_BYTES = 128 * MIB  # repeats the name of every file: a million of them fit
 MAX_PAGE_BYTES = 64 * MIB  # a page of 1,000 entries has 300 KiB; some mirrors do not page
-MAX_PAGES = 50_000
-MAX_FILES = 2_000_000
-THREAD_PARSE_BYTES = 128 * KIB  # beyond, parsing would be felt by everything else on the loop
 MEASURE_AT_ONCE = 8
 DEFAULT_POLICY, DEFAULT_TIMEOUTS = Policy(), Timeouts()
 
@@ -114,7 +110,7 @@ class Hub:
             NotFoundError, AccessError: no such repo or revision, or not for us.
             NetworkError, UnsafeError: no usable answer.
         """
-        repo, commit = await self._patiently(self._pin)
+        repo, commit = await self.patiently(self._pin)
         self.repo, self._commit = repo, commit
         return repo, commit
 
@@ -123,7 +119,7 @@ class Hub:
         trail = self.trail_to(url)
         body, _ = await self._json(trail, MAX_INFO_BYTES)
         subject = self.repo.repo_id
-        commit, name = await _parse(parse_commit, body, subject)
+        commit, name = await parsed(parse_commit, body, subject)
         # Only a redirect renames, and only at home: elsewhere the id is another Hub's.
         moved = trail.hops > 0 and trail.at_home and name is not None
         if moved and name != self.repo.repo_id:
@@ -144,45 +140,14 @@ class Hub:
             NotFoundError, AccessError, NetworkError: as `pin`.
         """
         self._commit = commit
-        tree = f"tree/{commit}"
-        url = parse_url(api_url(self.repo, tree) + "?recursive=true&expand=false")
-        tree_path = api_url(self.repo, tree)[len(self.repo.endpoint) :]
-        table, paths = FileTable(), set[str]()
-        seen = {url.exact}
-        while True:
-            page, target = await self._patiently(partial(self._page, url))
-            table.extend(page.table)
-            paths.update(page.paths)
-            if len(paths) != len(table):
-                raise self._named_twice(table.paths)
-            on_listed(len(table))
-            if target is None:
-                return Listing(commit, ListedFiles(table))
-            url = next_page(
-                url,
-                target,
-                endpoint=self.repo.endpoint,
-                tree=tree_path,
-                subject=self.repo.repo_id,
-            )
-            if url.exact in seen:
-                raise NetworkError(f"{self.repo.repo_id}: the pages of the listing go in a circle")
-            seen.add(url.exact)
-            if len(table) > MAX_FILES or len(seen) > MAX_PAGES:
-                raise NetworkError(
-                    f"{self.repo.repo_id}: the listing does not end "
-                    f"({len(table)} files on {len(seen) - 1} pages)"
-                )
+        tree = Tree(self.repo, commit, self)
+        return await list_commit(tree, on_listed, lambda: self.requests().retried > 0)
 
-    def _named_twice(self, paths: Sequence[str]) -> UnsafeError:
-        counts = Counter(paths)
-        shown = clean_text(next(path for path in paths if counts[path] > 1), 200)
-        return UnsafeError(f"{self.repo.repo_id}: the listing names {shown} twice")
-
-    async def _page(self, url: Url) -> tuple[ListedFiles, str | None]:
-        body, answer = await self._json(self.trail_to(url), MAX_PAGE_BYTES)
-        page = await _parse(parse_page, body, self.repo.repo_id)
-        return page, next_link(answer.headers("Link"))
+    async def fetch(self, url: Url) -> Body:
+        """Return one page of a listing, asked for once; raises as `listing`."""
+        began = self.clock.monotonic()
+        content, answer = await self._json(self.trail_to(url), MAX_PAGE_BYTES)
+        return Body(content, next_link(answer.headers("Link")), self.clock.monotonic() - began)
 
     async def _json(self, trail: Trail, limit: int) -> tuple[bytes, Answer]:
         answer = await self.hops.follow(trail, "api")
@@ -227,7 +192,7 @@ class Hub:
             try:
                 async with limiter:
                     path = sized.paths[row]
-                    sized.sizes[row] = await self._patiently(partial(self._size, path))
+                    sized.sizes[row] = await self.patiently(partial(self._size, path))
             except HfdlError as error:
                 failures.append(error)
                 group.cancel_scope.cancel()
@@ -277,7 +242,7 @@ class Hub:
             raise ProtocolError(f"{trail.what}: {answer.url.origin.site} does not say its size")
         raise await self.refused(answer, path)
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what *attempt* does, tried again for as long as `core.retry` advises."""
         streak = Streak()
         began = self.clock.monotonic()
@@ -300,12 +265,6 @@ class Hub:
                     raise final from (None if final is error else error)
                 self.hops.count_retry()
             await self.clock.sleep(delay)
-
-
-async def _parse(parser: Callable[[bytes, str], T], body: bytes, subject: str) -> T:
-    if len(body) < THREAD_PARSE_BYTES:
-        return parser(body, subject)
-    return await anyio.to_thread.run_sync(parser, body, subject)
 
 
 def _stated_size(answer: Answer) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -34,6 +35,14 @@ _LFS_FILE = bytes([SHA256 | HAS_POINTER])
 _XET_FILE = bytes([SHA256 | HAS_POINTER | HAS_XET])
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page names: its files, and each folder with the number of files named before it."""
+
+    files: ListedFiles
+    folders: tuple[tuple[int, str], ...]
+
+
 def parse_commit(body: bytes, subject: str) -> tuple[str, str | None]:
     """Return the commit and the repo id in the body of a repo-info answer.
 
@@ -53,7 +62,12 @@ def parse_commit(body: bytes, subject: str) -> tuple[str, str | None]:
 
 
 def parse_page(body: bytes, subject: str) -> ListedFiles:
-    """Return the files of one page; folders and kinds unknown to us are left out.
+    """Return the files of one page, as `parse_entries`."""
+    return parse_entries(body, subject).files
+
+
+def parse_entries(body: bytes, subject: str) -> Page:
+    """Return the files and folders of one page; kinds unknown to us are left out.
 
     Raises:
         ProtocolError: it is not what a Hub says; names the entry and the field.
@@ -61,7 +75,7 @@ def parse_page(body: bytes, subject: str) -> ListedFiles:
     value = _load(body, subject)
     if not isinstance(value, list):
         raise _wrong(subject, "a listing", "a list", value)
-    table = FileTable()
+    table, folders = FileTable(), list[tuple[int, str]]()
     paths, sizes, hashes = table.paths.append, table.sizes.append, table.hashes.append
     for entry in value:
         usual = _usual(entry)
@@ -72,7 +86,9 @@ def parse_page(body: bytes, subject: str) -> ListedFiles:
             hashes(raw)
         elif _is_file(entry, subject):
             table.add(_file(entry, subject))
-    return ListedFiles(table)
+        elif entry.get("type") == "directory" and isinstance(entry.get("path"), str):
+            folders.append((len(table), entry["path"]))
+    return Page(ListedFiles(table), tuple(folders))
 
 
 def _usual(entry: dict[str, Any]) -> tuple[str, int, bytes] | None:

@@ -119,6 +119,29 @@ async def test_a_listing_is_read_page_by_page_with_its_count(
     assert len(counts) == len(server.log.of("tree")) > 1
 
 
+class TickingClock(ManualClock):
+    """Each look takes a while, as if every answer did."""
+
+    def monotonic(self) -> float:
+        self.now += 0.1
+        return self.now
+
+
+async def test_folders_of_a_slow_hub_are_listed_side_by_side(hub: StartHub) -> None:
+    files = {f"d {n // 100}/é{n:04}": b"x" for n in range(1000)}
+    repo = HostedRepo.from_files("org/name", files)
+    server = await hub(repo, settings=Settings(page_size=12))
+    async with Transport(TickingClock()) as transport:
+        ours = Hub(transport, repo_of(server.endpoint))
+        assert list(await whole_listing(ours)) == sorted(files)
+    targets = [one.target for one in server.log.of("tree")]
+    commit = repo.refs["refs/heads/main"]
+    tree = f"/api/models/org/name/tree/{commit}"
+    assert targets.count(f"{tree}?recursive=false&expand=false") == 1
+    assert targets.count(f"{tree}/d%209?recursive=true&expand=false") == 1
+    assert sum(target.startswith(f"{tree}?recursive=true") for target in targets) < 40
+
+
 async def test_a_long_page_is_parsed_to_the_same_values(
     hub: StartHub, transport: Transport
 ) -> None:
