@@ -105,6 +105,8 @@ def running_front(made: Made, hub: Hub, scratch: Path, line: Line) -> Iterator[F
         storage,
         line.tls,
         os.cpu_count() or 1,
+        line.most_connections,
+        line.rate_per_request,
     )
     file, access_log = scratch / "nginx.conf", scratch / "nginx-access.log"
     file.write_text(configuration(place, captured))

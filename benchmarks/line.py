@@ -17,16 +17,21 @@ class Line:
         delay_seconds: how long each request travels before the server sees it.
         rate_per_connection: cap of each connection, in bytes per second.
         rate_total: cap of all connections together, in bytes per second.
+        most_connections: requests for content beyond so many at once are answered with 429.
+        rate_per_request: cap of each request for content that the server itself keeps, in bytes
+            per second; the first second's worth comes at once.
     """
 
     tls: bool = False
     delay_seconds: float = 0.0
     rate_per_connection: int | None = None
     rate_total: int | None = None
+    most_connections: int | None = None
+    rate_per_request: int | None = None
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing slows it down."""
+        """Whether nothing between server and client slows it down."""
         return not (self.delay_seconds or self.rate_per_connection or self.rate_total)
 
 

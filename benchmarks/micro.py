@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter_ns
 
-from hfdl_async.core.controller import AUTO_CONNECTIONS, TICK_SECONDS, OpeningController, Sample
+from hfdl_async.core.control.knee import KneeController
+from hfdl_async.core.controller import TICK_SECONDS, Sample
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
 from hfdl_async.core.model import KIB, MIB, ByteRange, Digest, Listing, RemoteFile
@@ -84,7 +85,7 @@ def _observe(size: int) -> Callable[[], object]:
         )
         for number in range(size)
     ]
-    controller = OpeningController(AUTO_CONNECTIONS)
+    controller = KneeController()
     return lambda: [controller.observe(sample) for sample in samples]
 
 

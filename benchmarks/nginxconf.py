@@ -29,6 +29,7 @@ class Place:
         scratch: logs, temporary files, certificate.
         served, pages, storage: contents by repo and path; pages of listings; contents by Xet hash.
         workers: processes.
+        most_connections, rate_per_request: see `Line`.
     """
 
     hub_port: int
@@ -42,6 +43,8 @@ class Place:
     storage: Path
     tls: bool
     workers: int
+    most_connections: int | None = None
+    rate_per_request: int | None = None
 
 
 def configuration(place: Place, captured: Captured) -> str:
@@ -86,10 +89,13 @@ def _general(place: Place) -> str:
     etag off;
     if_modified_since off;
     server_tokens off;
-    open_file_cache max=20000 inactive=600s;
+    open_file_cache max=8000 inactive=600s;
     open_file_cache_valid 600s;
     variables_hash_max_size 2048;
     large_client_header_buffers 8 32k;
+    limit_conn_zone $server_port zone=connections:1m;
+    limit_conn_status 429;
+    limit_conn_log_level info;
     proxy_set_header Host $http_host;"""
 
 
@@ -212,8 +218,24 @@ def _storage(place: Place) -> str:
             add_header ETag '"$xet"';
             add_header Cache-Control "public, max-age=31536000";
             add_header X-Cache "Hit from cloudfront";
-            alias {place.storage}/$xet;
+            alias {place.storage}/$xet;{_limits(place)}
+        }}
+        location @busy {{
+            add_header Retry-After 1 always;
+            return 429;
         }}"""
+
+
+def _limits(place: Place) -> str:
+    text = ""
+    if place.most_connections:
+        text += f"""
+            limit_conn connections {place.most_connections};
+            error_page 429 = @busy;"""
+    if place.rate_per_request:
+        text += f"""
+            limit_rate {place.rate_per_request};"""
+    return text
 
 
 def _map(source: str, name: str, values: Mapping[str, str], *, default: str = "") -> str:

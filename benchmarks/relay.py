@@ -42,6 +42,13 @@ class Relay:
         """Return how many bytes have gone to clients since it was started."""
         return int(self._ask("total"))
 
+    def break_after(self, more_bytes: int, rate: int) -> None:
+        """Slow one connection down to *rate* bytes a second, or for 0 let it fall silent.
+
+        It is the one that sends when *more_bytes* more have gone to clients.
+        """
+        self._ask(f"break {more_bytes} {rate}")
+
     def _ask(self, question: str) -> str:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -107,6 +114,15 @@ class Slowness:
         self.bucket = Bucket(total)
         self.sent = 0
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.faults: list[tuple[int, int]] = []  # when so much is sent: the rate from then on
+
+    def fault(self) -> int | None:
+        """Return to what rate the connection that just sent must change, if it must."""
+        for fault in self.faults:
+            if self.sent >= fault[0]:
+                self.faults.remove(fault)
+                return fault[1]
+        return None
 
     def count(self, number: int) -> None:
         """Note that *number* bytes went to a client."""
@@ -132,6 +148,7 @@ class Connection:
         self._out, self._in = os.pipe()
         self._held = 0  # bytes in the pipe
         self._open = True
+        self._silent = False
         widen(self._in)
         if slowness.per_connection:
             client.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, slowness.per_connection)
@@ -166,7 +183,7 @@ class Connection:
     def _answer(self) -> None:
         """Move what the server has sent to the client, until one of the two must be waited for."""
         try:
-            while self._open:
+            while self._open and not self._silent:
                 if self._held:
                     self._pay_out()
                 elif not self._take_in():
@@ -196,9 +213,18 @@ class Connection:
         sent = os.splice(self._out, self._client.fileno(), self._held, flags=_NONBLOCK)
         self._held -= sent
         self._slowness.count(sent)
+        if (rate := self._slowness.fault()) is not None:
+            self._break(rate)
+
+    def _break(self, rate: int) -> None:
+        if rate:
+            self._client.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, rate)
+        else:
+            self._silent = True
+            self._loop.remove_reader(self._server)
 
     def _go_on(self) -> None:
-        if self._open:
+        if self._open and not self._silent:
             self._loop.remove_writer(self._client)
             self._loop.add_reader(self._server, self._answer)
             self._answer()
@@ -237,7 +263,7 @@ async def main(
     rate_per_connection: int | None,
     rate_total: int | None,
 ) -> None:
-    """Relay until standard input ends; answer `total` and `wait BYTES` there."""
+    """Relay until standard input ends; answer `total`, `wait BYTES`, `break BYTES RATE` there."""
     slowness = Slowness(delay_seconds, rate_per_connection, rate_total)
     loop = asyncio.get_running_loop()
     accepting = []
@@ -253,6 +279,9 @@ async def main(
             slowness.waiting = [(int(goal), reached)]
             slowness.count(0)
             await reached
+        if word == "break":
+            more, _, rate = goal.partition(" ")
+            slowness.faults.append((slowness.sent + int(more), int(rate)))
         print(slowness.sent, flush=True)
     for task in accepting:
         task.cancel()

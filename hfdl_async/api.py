@@ -21,18 +21,19 @@ import anyio
 
 from hfdl_async.checking import Checked, check_cached, check_folder
 from hfdl_async.core import events
-from hfdl_async.core.controller import Decision, OpeningController
 from hfdl_async.core.model import Plan, Report
-from hfdl_async.core.options import DownloadOptions, Options, overlaid
+from hfdl_async.core.options import DownloadOptions, Options, overlaid, parse_bandwidth
+from hfdl_async.core.timetable import Limit
 from hfdl_async.core.verdict import VerifyReport
 from hfdl_async.destination import find_cache
 from hfdl_async.disk.status import StatusReport, read_status
 from hfdl_async.display import Display, choose
 from hfdl_async.drawing import Drawing
 from hfdl_async.engine.bus import Listener
-from hfdl_async.engine.line import Line
+from hfdl_async.engine.limiter import Limiter
 from hfdl_async.errors import HfdlError, UsageError
 from hfdl_async.job import Job, Work, until_cancelled
+from hfdl_async.lines import Lines, Terms
 from hfdl_async.net.transport import Transport
 from hfdl_async.preparing import Preparation, Request, Services, find_target
 from hfdl_async.running import Download
@@ -44,7 +45,9 @@ __all__ = ["Downloader", "Job", "download", "plan", "status", "verify"]
 
 Files = str | Iterable[str] | None
 T = TypeVar("T")
-_OF_ALL = frozenset({"connections", "memory"})  # options of a downloader, not of one download
+_OF_ALL = frozenset(  # options of a downloader, not of one download
+    {"connections", "trace_controller", "memory", "bandwidth", "speed_test_duration"}
+)
 
 
 class SystemClock:
@@ -68,8 +71,8 @@ class Downloader:
 
     Args:
         display: draws the progress of every download that brings none of its own.
-        options: what holds for every download; each may override it. `connections` and `memory`
-            count for all of them together.
+        options: what holds for every download; each may override it. `connections`, `memory` and
+            `bandwidth` count for all of them together.
 
     Raises:
         UsageError: an option that cannot be.
@@ -82,6 +85,8 @@ class Downloader:
         self._options = Options.parse(options)
         self._display = display
         self._clock = SystemClock()
+        self._bandwidth = options.get("bandwidth")
+        self._limiter: Limiter | None = None
         self._works: dict[Request, Work] = {}
         self._supervisor: asyncio.Task[None] | None = None
 
@@ -94,6 +99,8 @@ class Downloader:
         except BaseException:
             await self._close()  # nobody will leave what was not entered
             raise
+        if self._supervisor.done():
+            self._supervisor.result()  # it could not even begin
         return self
 
     async def __aexit__(
@@ -114,10 +121,12 @@ class Downloader:
 
     async def _supervise(self) -> None:
         try:
+            terms = self._terms()
+            trace = await terms.begin_trace()
             async with (
                 Transport(
                     self._clock,
-                    connections=self._options.connections_allowed,
+                    connections=terms.most,
                     memory_bytes=self._options.memory_bytes,
                     on_hold=self._on_hold,
                 ) as transport,
@@ -125,18 +134,50 @@ class Downloader:
             ):
                 self._group = group
                 self._services = Services(transport, self._clock, random.random)
-                self._line = Line(
-                    OpeningController(self._options.connections_allowed),
+                self._limiter = Limiter(
                     self._clock,
-                    on_change=self._on_change,
-                    buffers_bytes=self._options.memory_bytes,
+                    parse_bandwidth(self._bandwidth),
+                    minute_of_day=_minute_of_day,
+                    first_seconds=self._options.speed_test_seconds,
+                    on_reads=transport.limit_reads,
                 )
-                group.start_soon(self._line.run)
+                self._lines = Lines(terms, self._clock, self._limiter, group, trace)
                 self._ready.set()
                 await self._closing.wait()
                 group.cancel_scope.cancel()
         finally:
+            self._limiter = None
             self._ready.set()
+
+    @property
+    def bandwidth(self) -> int | float | str | None:
+        """The limit for all downloads together, as it was given; set it to change it at once.
+
+        A rate such as `5MB`, a percentage of the measured line such as `80%` or 80, a timetable
+        such as `08:00,5MB 19:00,off`; None or `off` for no limit. Set it on the loop's own thread.
+
+        Raises:
+            UsageError: what it is set to is none of these.
+        """
+        return self._bandwidth
+
+    @bandwidth.setter
+    def bandwidth(self, value: int | float | str | None) -> None:
+        parsed = parse_bandwidth(value)
+        self._bandwidth = value
+        if self._limiter is not None:
+            self._limiter.set_bandwidth(parsed)
+
+    def _terms(self) -> Terms:
+        options = self._options
+        bandwidth = options.bandwidth
+        return Terms(
+            most=options.ceiling(_cores()),
+            is_polite=isinstance(bandwidth, Limit) and bandwidth.percent is not None,
+            buffers_bytes=options.memory_bytes,
+            trace=options.trace_controller,
+            seed=lambda: int.from_bytes(os.urandom(8), "big"),
+        )
 
     # -- what callers do -------------------------------------------------------------------
 
@@ -257,7 +298,7 @@ class Downloader:
         work = self._works.get(request)
         if work is None or work.scope.cancel_called:
             work = self._works[request] = Work(self._clock)
-            run = Download(request, self._services, self._line, work)
+            run = Download(request, self._services, self._lines, work)
             drawing = Drawing(display, work, request.repo) if display is not None else None
 
             def on_end() -> None:
@@ -313,11 +354,6 @@ class Downloader:
                     await drawing.close()
             finally:
                 work.done.set()
-
-    def _on_change(self, decision: Decision) -> None:
-        for work in self._works.values():
-            now = self._clock.time()
-            work.bus.tell(events.ConcurrencyChanged(now, decision.target, decision.reason))
 
     def _on_hold(self, host: str, wait_seconds: float) -> None:
         for work in self._works.values():
@@ -393,6 +429,18 @@ def status(base: str | PathLike[str] = "downloads") -> StatusReport:
         StorageError: *base* cannot be read.
     """
     return read_status(Path(base))
+
+
+def _cores() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _minute_of_day() -> float:
+    now = time.localtime()
+    return 60.0 * now.tm_hour + now.tm_min + now.tm_sec / 60.0
 
 
 def _downloader(options: DownloadOptions) -> Downloader:

@@ -22,8 +22,6 @@ __all__ = ["HFDownloader", "download_sync"]
 
 T = TypeVar("T")
 
-_LATER = "this release ignores it; it returns with the adaptive controller"
-
 
 def download_sync(
     repo: str,
@@ -48,8 +46,7 @@ class HFDownloader:
     """The predecessor's way in: construct, then `download()`.
 
     The arguments keep the predecessor's names, units and defaults: `chunk_size` in bytes,
-    `min_free_space` and `file_size_threshold` in MB. `min_speed_percentage` and
-    `speed_test_duration` are accepted and ignored with a warning.
+    `min_free_space` and `file_size_threshold` in MB, `speed_test_duration` in seconds.
     """
 
     def __init__(
@@ -83,13 +80,10 @@ class HFDownloader:
             self._options["chunk_size"] = chunk_size
         if min_free_space is not None:
             self._options["min_free_space"] = min_free_space
-        later = {
-            "min_speed_percentage": min_speed_percentage,
-            "speed_test_duration": speed_test_duration,
-        }
-        for name, value in later.items():
-            if value is not None:
-                warnings.warn(f"{name}: {_LATER}", UserWarning, stacklevel=2)
+        if speed_test_duration is not None:
+            self._options["speed_test_duration"] = speed_test_duration
+        if min_speed_percentage is not None:
+            self._options["min_speed_percentage"] = min_speed_percentage
 
     def download(self) -> bool:
         """Download and return True; `report` has the details.

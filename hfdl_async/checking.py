@@ -217,6 +217,7 @@ async def _by_the_hub(
         tally.listed_files = count
 
     hub = await open_hub(repo, options, services)
+    tally.hold = hub.hops.describe_hold
     listing = await hub.listing(commit, on_listed)
     listed = {file.path: file for file in listing.files}
     published = await hub.measure([listed[file.path] for file in files if file.path in listed])

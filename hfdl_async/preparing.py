@@ -277,6 +277,7 @@ class Preparation:
             listing = await self._stored_listing()
         else:
             self._hub = hub = await open_hub(self.repo, self._options, self._services)
+            self._tally.hold = hub.hops.describe_hold
             listing = await self._listing_of(hub)
         self.commit = listing.commit
         self._folder.pin(listing.commit)

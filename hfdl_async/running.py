@@ -24,9 +24,9 @@ from hfdl_async.core.verdict import account, conclude, ending
 from hfdl_async.destination import Destination
 from hfdl_async.disk.lock import Holder
 from hfdl_async.engine.engine import Ports, Run, Settings
-from hfdl_async.engine.line import Line
 from hfdl_async.errors import NotFoundError, StorageError
 from hfdl_async.job import Work
+from hfdl_async.lines import Lines
 from hfdl_async.preparing import (
     Preparation,
     Prepared,
@@ -41,10 +41,10 @@ from hfdl_async.refusing import shorten
 class Download:
     """One download; `run` it once, then ask for the `report`."""
 
-    def __init__(self, request: Request, services: Services, line: Line, work: Work) -> None:
+    def __init__(self, request: Request, services: Services, lines: Lines, work: Work) -> None:
         self._request = request
         self._services = services
-        self._line = line
+        self._lines = lines
         self._work = work
         self._preparation: Preparation | None = None
         self._prepared: Prepared | None = None
@@ -89,7 +89,9 @@ class Download:
         plan, tally, clock = prepared.plan, self._work.tally, self._services.clock
         tally.phase = "downloading"
         tally.files_total, tally.bytes_total = len(plan.files), plan.bytes_selected
-        tally.connections = lambda: (self._line.busy, self._line.allowed)
+        line = self._lines.to(prepared.plan.repo.endpoint)
+        tally.connections = lambda: (line.busy, line.allowed)
+        tally.limit = lambda: line.limiter.rate
         if prepared.source is not None:
             tally.hold = prepared.source.describe_hold
         sums = (len(plan.files), plan.bytes_selected, plan.bytes_to_fetch)
@@ -99,6 +101,8 @@ class Download:
             threshold_bytes=options.file_size_threshold_bytes,
             policy=policy_of(options),
             silence_seconds=options.read_timeout_seconds,
+            least_share=options.min_speed_percentage / 100,
+            check_seconds=options.speed_check_seconds,
         )
         ports = Ports(
             source=prepared.source or Nowhere(),
@@ -106,7 +110,7 @@ class Download:
             clock=clock,
             jitter=self._services.jitter,
         )
-        run = Run(plan, ports, self._line, self._work.bus, tally, settings)
+        run = Run(plan, ports, line, self._work.bus, tally, settings)
         self._outcomes = run.outcomes
         await run.run()
 
@@ -174,3 +178,6 @@ class Nowhere:
     def describe_hold(self) -> str:
         """Return that nothing is held back."""
         return ""
+
+    def quota(self) -> None:
+        """Return that nobody counts."""

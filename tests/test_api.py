@@ -7,21 +7,25 @@ import anyio
 import pytest
 
 from hfdl_async import Downloader, HfdlError, Report, download, plan, status, verify
+from hfdl_async.core.control.replay import replay
 from hfdl_async.display import Display
 from hfdl_async.errors import (
     BusyError,
     IntegrityError,
     NetworkError,
     NotFoundError,
+    StorageError,
     UnsafeError,
     UsageError,
 )
 from hfdl_async.events import (
+    ConcurrencyChanged,
     Event,
     FilePublished,
     FileVerified,
     Finished,
     PlanMade,
+    Progress,
     RateLimited,
 )
 from hfdl_async.serving import Settings
@@ -49,6 +53,48 @@ async def test_downloads_a_whole_repo_byte_for_byte(hub: StartHub, tmp_path: Pat
     assert report["config.json"] == tmp_path / "tiny" / "config.json"
     with pytest.raises(KeyError):
         report["nothing.txt"]
+
+
+async def test_the_trace_of_a_run_replays_to_the_decisions_it_made(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(big_repo(), settings=Settings(rate_per_connection=4 * MIB))
+    trace, events = tmp_path / "trace", list[Event]()
+    report = await download(
+        "org/big",
+        local_dir=tmp_path / "big",
+        endpoint=running.endpoint,
+        trace_controller=trace,
+        on_event=events.append,
+    )
+    assert report.status == "ok"
+    replayed = list(replay(trace.read_text().splitlines()))
+    assert len(replayed) > 1
+    assert all(each.agrees for each in replayed)
+    changes = [event for event in events if isinstance(event, ConcurrencyChanged)]
+    traced = [(each.decision.target, each.decision.reason) for each in replayed]
+    assert {(change.connections, change.reason) for change in changes} <= set(traced)
+
+
+async def test_a_trace_that_cannot_be_written_is_told_before_anything_is_asked(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    with pytest.raises(StorageError, match="no-folder"):
+        await download(
+            "org/tiny",
+            local_dir=tmp_path / "tiny",
+            endpoint=running.endpoint,
+            trace_controller=tmp_path / "no-folder" / "trace",
+        )
+    assert not running.log.entries
+    assert not (tmp_path / "tiny").exists()
+
+
+async def test_the_trace_belongs_to_the_downloader(hub: StartHub, tmp_path: Path) -> None:
+    async with Downloader() as downloader:
+        with pytest.raises(UsageError, match="trace_controller"):
+            downloader.start("org/tiny", trace_controller=tmp_path / "trace")
 
 
 async def test_asks_once_per_file_and_never_with_head(hub: StartHub, tmp_path: Path) -> None:
@@ -456,3 +502,36 @@ async def test_a_run_takes_the_commit_of_its_start(hub: StartHub, tmp_path: Path
     assert (tmp_path / "config.json").read_bytes() == b"{}"
     assert any("README.md" in warning for warning in report.warnings)
     assert report.bytes.downloaded == 2
+
+
+async def test_a_limit_is_told_and_can_be_changed_while_a_download_runs(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(big_repo())
+    events = list[Event]()
+    async with Downloader(bandwidth="100kB", endpoint=running.endpoint) as downloader:
+        assert downloader.bandwidth == "100kB"
+        async with downloader.start("org/big", local_dir=tmp_path, on_event=events.append) as job:
+            while not any(isinstance(event, Progress) for event in events):
+                await anyio.sleep(0.01)
+            assert job.snapshot().limit_bytes_per_second == 100e3
+            with pytest.raises(UsageError, match="bandwidth"):
+                downloader.bandwidth = "fast"
+            assert downloader.bandwidth == "100kB"
+            downloader.bandwidth = None  # at the old rate this would take minutes
+            with anyio.fail_after(60):
+                assert (await job.wait()).status == "ok"
+        assert job.snapshot().limit_bytes_per_second is None
+    limits = {one.limit_bytes_per_second for one in events if isinstance(one, Progress)}
+    assert limits == {100e3, None}
+
+
+async def test_the_limit_belongs_to_the_downloader(hub: StartHub, tmp_path: Path) -> None:
+    running = await hub(tiny_repo())
+    async with Downloader(endpoint=running.endpoint) as downloader:
+        with pytest.raises(UsageError, match="belongs to the Downloader"):
+            downloader.start("org/tiny", local_dir=tmp_path, bandwidth="1MB")
+    report = await download(
+        "org/tiny", local_dir=tmp_path, endpoint=running.endpoint, bandwidth="50MB"
+    )
+    assert report.status == "ok"

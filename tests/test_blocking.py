@@ -101,7 +101,4 @@ def test_the_predecessors_arguments_are_accepted_by_name_and_position() -> None:
         "fix_broken",
         "force",
     ]
-    with pytest.warns(UserWarning, match="min_speed_percentage"):
-        HFDownloader("a/b", min_speed_percentage=5)
-    with pytest.warns(UserWarning, match="speed_test_duration"):
-        HFDownloader("a/b", speed_test_duration=5)
+    HFDownloader("a/b", min_speed_percentage=5, speed_test_duration=5)  # mean something: no warning

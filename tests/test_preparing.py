@@ -32,6 +32,7 @@ from hfdl_async.errors import (
 from hfdl_async.net.transport import Transport
 from hfdl_async.preparing import Preparation, Prepared, Request, Services, Target, find_target
 from hfdl_async.serving import HostedRepo
+from hfdl_async.testing.fault_answers import Throttle
 from hfdl_async.testing.faults import Fault, ScriptedHub, StartHub, without_digests
 from tests.disk.faults import FaultyCalls, descriptors_balanced
 from tests.repos import MIB, big_repo, small_files, tiny_repo
@@ -419,3 +420,31 @@ async def test_who_wants_a_proof_gets_the_listing_of_the_hub(
     tree.write_text(right.replace('"config.json"', '"other.json"'))
     await download("org/tiny", **asked, **{proof: True})  # type: ignore[arg-type]
     assert tree.read_text() == right
+
+
+async def test_a_hold_during_the_listing_is_what_the_display_says(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(tiny_repo())
+    running.faults.add(Fault("api", Throttle(38), times=1))
+    tally, notes = Tally(0.0), []
+
+    class Skipping(Clock):
+        skipped = 0.0
+
+        def monotonic(self) -> float:
+            return time.monotonic() + self.skipped
+
+        async def sleep(self, seconds: float) -> None:
+            notes.append(tally.snapshot(0.0).note)
+            self.skipped += seconds
+
+    clock = Skipping()
+    request = Request(
+        "org/tiny", (), Options.parse({"local_dir": tmp_path, "endpoint": running.endpoint})
+    )
+    async with Transport(clock) as transport:
+        services = Services(transport, clock, random.random)
+        await Preparation(request, find_target(request), services, tally).plan()
+    assert notes[0] == "waiting 38 s for the Hub's limit"
+    assert tally.snapshot(0.0).note == ""

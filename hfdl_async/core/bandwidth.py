@@ -14,6 +14,7 @@ BURST_SECONDS = 0.25
 LEAST_BURST_BYTES = 64 * KIB
 READ_SECONDS = 0.05  # of the limit: all readers together overshoot by no more
 LEAST_READ_BYTES, MOST_READ_BYTES = 16 * KIB, MIB
+LEAST_WINDOW_BYTES = 64 * KIB  # what every TCP begins with
 
 
 def burst_bytes(rate: float) -> float:
@@ -27,6 +28,11 @@ def read_bytes(rate: float | None, readers: int) -> int:
         return MOST_READ_BYTES
     share = int(rate * READ_SECONDS / max(readers, 1))
     return min(MOST_READ_BYTES, max(LEAST_READ_BYTES, share))
+
+
+def window_bytes(rate: float, readers: int) -> int:
+    """Return how much one of *readers* lets its peer send ahead of it: a burst for all of them."""
+    return max(LEAST_WINDOW_BYTES, int(burst_bytes(rate) / max(readers, 1)))
 
 
 class Bucket:
@@ -45,6 +51,12 @@ class Bucket:
         earliest = now - burst_bytes(self.rate) / self.rate
         self._due = max(self._due, earliest) + count / self.rate
         return max(0.0, self._due - now)
+
+    def owed_seconds(self, now: float, behind: float = 0.0) -> float:
+        """Return how long until all is paid but the last *behind* bytes that were charged."""
+        if self.rate is None:
+            return 0.0
+        return max(0.0, self._due - now - behind / self.rate)
 
     def free_bytes(self, now: float) -> float:
         """Return how many bytes may be read at *now* without a wait; infinite without a limit."""

@@ -1,9 +1,6 @@
 """How many connections now: a sample of the last tick in, a decision out.
 
-The interface is the one the adaptive law will have, so that the engine around it does not change.
-Until then a download opens up gently: on a fast line a few connections are quicker than many,
-because the front of a file is complete sooner and hashing can follow it; on a slow one the ceiling
-is reached within two seconds.
+The law itself is `core/control/knee.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from hfdl_async.core.model import KIB
+
 Mode = Literal["FIXED", "RAMP0", "RAMP", "HOLD", "UP", "DOWN", "CAPPED"]
 
 TICK_SECONDS = 0.5
-FIRST_CONNECTIONS = 4
-AUTO_CONNECTIONS = 16  # one fast line is full with two; capped ones and small files want more
 MAX_CONNECTIONS = 256
-FULL_BYTES_PER_SECOND = 400_000_000  # more than a core can receive, write and hash meanwhile
+AUTO_CONNECTIONS = 64  # more is not what a client should ask of a server by itself
+CONNECTIONS_PER_CORE = 32  # one core has to receive, write and hash what they bring
+FEWEST_AUTO_CONNECTIONS = 4
+BUFFERS_PER_CONNECTION_BYTES = 256 * KIB  # less, and reading costs more than it brings
+
+
+def auto_connections(cores: int, memory_bytes: int) -> int:
+    """Return the ceiling where nobody named one, for so many *cores* and bytes of buffers.
+
+    It is no more than a ceiling: the law finds the number that a line needs below it.
+    """
+    affordable = min(cores * CONNECTIONS_PER_CORE, memory_bytes // BUFFERS_PER_CONNECTION_BYTES)
+    return max(FEWEST_AUTO_CONNECTIONS, min(AUTO_CONNECTIONS, affordable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +88,3 @@ class FixedController:
     def observe(self, sample: Sample) -> Decision:
         """Return the same decision, whatever was measured."""
         return self.start()
-
-
-class OpeningController:
-    """Twice as many connections on each tick, from a few to a ceiling; then that number.
-
-    Not while those there are bring as much as this machine can take: more of them would only
-    scatter what arrives, and bytes out of order are read a second time to be hashed.
-    """
-
-    def __init__(self, ceiling: int) -> None:
-        self._ceiling = ceiling
-        self._target = min(FIRST_CONNECTIONS, ceiling)
-
-    def start(self) -> Decision:
-        """Return the decision before anything was measured."""
-        return self._decision()
-
-    def observe(self, sample: Sample) -> Decision:
-        """Return the next step."""
-        if sample.bytes < FULL_BYTES_PER_SECOND * sample.dt:
-            self._target = min(2 * self._target, self._ceiling)
-        return self._decision()
-
-    def _decision(self) -> Decision:
-        if self._target < self._ceiling:
-            return Decision(self._target, None, "opening up", "RAMP0")
-        return Decision(self._target, None, "at its ceiling", "FIXED")

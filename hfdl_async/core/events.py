@@ -64,7 +64,7 @@ class SegmentRetried(_Fact):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReplaced(_Fact):
-    """A silent connection was given up for another."""
+    """A connection that was silent, or far slower than its peers, was given up for another."""
 
     path: str
     reason: str
@@ -122,6 +122,7 @@ class Progress(_Fact):
     eta_seconds: float | None
     connections: int
     connections_allowed: int
+    limit_bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

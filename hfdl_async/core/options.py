@@ -15,8 +15,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, TypedDict, cast
 
-from hfdl_async.core.controller import AUTO_CONNECTIONS, MAX_CONNECTIONS
+from hfdl_async.core.controller import MAX_CONNECTIONS, auto_connections
 from hfdl_async.core.model import GIB, KIB, MB, MIB, RepoType
+from hfdl_async.core.timetable import NO_LIMIT, Bandwidth, parse_limits
 from hfdl_async.errors import UsageError
 
 Link = Literal["clone", "hard", "copy"]
@@ -52,8 +53,13 @@ class DownloadOptions(TypedDict, total=False):
     link: str
     prune: bool
     connections: int | str
+    trace_controller: PathText | None
     chunk_size: int | str
     memory: int | float | str
+    bandwidth: int | float | str | None
+    speed_test_duration: float | str
+    min_speed_percentage: float | str
+    speed_check_interval: float | str
     file_size_threshold: int | float | str
     min_free_space: int | float | str
     verify: bool
@@ -87,8 +93,13 @@ class Options:
     link: Link = "clone"
     prune: bool = False
     connections: int | None = None
+    trace_controller: Path | None = None
     chunk_size_bytes: int | None = None
     memory_bytes: int = MEMORY_BYTES
+    bandwidth: Bandwidth = NO_LIMIT
+    speed_test_seconds: float = 5.0
+    min_speed_percentage: float = 5.0
+    speed_check_seconds: float = 5.0
     file_size_threshold_bytes: int = 200 * MB
     min_free_space_bytes: int | None = None
     verify: bool = False
@@ -120,7 +131,7 @@ class Options:
             try:
                 known[target] = parser(value)
             except (ValueError, TypeError, OverflowError) as error:
-                raise UsageError(f"{name}: {error}") from error
+                raise UsageError(f"{name}: {error}", hint=_HINTS.get(name)) from error
         _refuse_two_places(known)
         _refuse_to_prune_a_cache(known)
         options = cls(**known)  # type: ignore[arg-type]
@@ -131,10 +142,9 @@ class Options:
         if self.fix_broken and not self.verify and not self.force:
             object.__setattr__(self, "verify", True)  # it repairs what a re-check finds
 
-    @property
-    def connections_allowed(self) -> int:
-        """The ceiling for connections."""
-        return self.connections or AUTO_CONNECTIONS
+    def ceiling(self, cores: int) -> int:
+        """Return the most connections at once, for a machine of so many *cores*."""
+        return self.connections or auto_connections(cores, self.memory_bytes)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -206,6 +216,15 @@ _UNITS = {
     "": None, "b": 1, "k": 1000, "kb": 1000, "m": MB, "mb": MB, "g": 10**9, "gb": 10**9,
     "t": 10**12, "tb": 10**12, "kib": KIB, "mib": MIB, "gib": GIB, "tib": 2**40,
 }  # fmt: skip
+
+
+def parse_bandwidth(value: object) -> Bandwidth:
+    """Return what the option `bandwidth` limits to.
+
+    Raises:
+        UsageError: it is no such value.
+    """
+    return Options.parse({"bandwidth": value}).bandwidth
 
 
 def parse_size(value: object, *, bare_unit: int) -> int:
@@ -298,6 +317,23 @@ def _memory(value: object) -> int:
     return size
 
 
+def _bandwidth(value: object) -> Bandwidth:
+    if value is None:
+        return NO_LIMIT
+    return parse_limits(value, lambda text: parse_size(text, bare_unit=1))
+
+
+def _percentage(value: object) -> float:
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not 1 <= number <= 100:
+        raise ValueError(f"{value!r} is not a percentage from 1 to 100")
+    return number
+
+
 def _positive_seconds(value: object) -> float:
     seconds = parse_seconds(value)
     if not seconds:
@@ -354,6 +390,10 @@ def _token(value: object) -> str | bool | None:
     return text
 
 
+_HINTS = {
+    "bandwidth": "a rate (20MB), a share of the line (80%), a timetable ('08:00,5MB 19:00,off'), "
+    "or off"
+}
 _REPEATABLE = ("include", "exclude", "reuse_from", "allow")
 
 _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
@@ -369,8 +409,13 @@ _PARSERS: dict[str, tuple[str, Callable[[object], object]]] = {
     "link": ("link", _choice("clone", "hard", "copy")),
     "prune": ("prune", _flag),
     "connections": ("connections", _connections),
+    "trace_controller": ("trace_controller", _optional(_path)),
     "chunk_size": ("chunk_size_bytes", _auto_size(1, low=KIB)),
     "memory": ("memory_bytes", _memory),
+    "bandwidth": ("bandwidth", _bandwidth),
+    "speed_test_duration": ("speed_test_seconds", _positive_seconds),
+    "min_speed_percentage": ("min_speed_percentage", _percentage),
+    "speed_check_interval": ("speed_check_seconds", _positive_seconds),
     "file_size_threshold": (
         "file_size_threshold_bytes", lambda value: parse_size(value, bare_unit=MB)
     ),

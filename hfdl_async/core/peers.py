@@ -17,6 +17,7 @@ EXEMPT_AFTER_FIRST_BYTE_SECONDS = 2.0
 EXEMPT_AFTER_START_SECONDS = 5.0
 FEWEST_FLOWING = 3
 CHECKS_IN_A_ROW = 2
+APART_SECONDS = 5.0  # of two replacements, at least
 RATION_SECONDS = 30.0
 RATION_SHARE = 0.1  # of the connections, in so many seconds
 
@@ -90,6 +91,8 @@ class SlowWatch:
         while self._replaced_at and self._replaced_at[0] <= now - RATION_SECONDS:
             self._replaced_at.popleft()
         if len(self._replaced_at) >= max(1, int(RATION_SHARE * len(peers))):
+            return None
+        if self._replaced_at and now - self._replaced_at[-1] < APART_SECONDS:
             return None
         due = [key for key in slow if self._suspects[key] >= CHECKS_IN_A_ROW]
         if not due:

@@ -7,6 +7,7 @@ from math import exp
 from typing import Literal
 
 Phase = Literal["listing", "checking", "waiting", "downloading", "finishing", "done"]
+FlowState = Literal["asking", "receiving", "writing"]
 
 RATE_MEMORY_SECONDS = 4.0  # long enough to be readable, short enough to show a pulled cable
 
@@ -23,6 +24,25 @@ class ActiveFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """One request in flight.
+
+    Attributes:
+        start, stop: the span of the file that was asked for.
+        rate_bytes_per_second: over the last seconds.
+        age_seconds: since the request was made.
+        state: `asking` until its answer begins, `writing` while the disk is waited for.
+    """
+
+    path: str
+    start: int
+    stop: int
+    rate_bytes_per_second: float
+    age_seconds: float
+    state: FlowState
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A frozen view of one download, for anybody who draws or logs it.
 
@@ -34,6 +54,8 @@ class Snapshot:
         bytes_from_wire: payload bytes received in this run.
         rate_bytes_per_second: smoothed rate of `bytes_from_wire`.
         eta_seconds: until the last byte at this rate, or None while unknown.
+        flows: every request in flight, in the order of files and offsets.
+        limit_bytes_per_second: the bandwidth limit in force, None without one.
     """
 
     phase: Phase = "listing"
@@ -51,6 +73,8 @@ class Snapshot:
     connections_allowed: int = 0
     elapsed_seconds: float = 0.0
     active: tuple[ActiveFile, ...] = ()
+    flows: tuple[ConnectionView, ...] = ()
+    limit_bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

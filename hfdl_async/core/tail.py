@@ -15,6 +15,7 @@ from hfdl_async.core.model import MIB
 
 LEAST_SPLIT_BYTES = MIB
 LEAST_SAVED_SECONDS = 1.0
+ENOUGH_TO_COMPARE = 3
 HEDGE_FACTOR = 3.0
 HEDGE_SECONDS = 1.0
 DUPLICATE_SHARE = 0.02  # of the bytes of the job
@@ -44,13 +45,20 @@ class Split:
     moved_bytes: int
 
 
-def split(working: Sequence[Working], first_byte_seconds: float) -> Split | None:
-    """Return what an idle connection should take over, None when nothing is worth it."""
+def split(
+    working: Sequence[Working], first_byte_seconds: float, usual_rate: float = 0.0
+) -> Split | None:
+    """Return what an idle connection should take over, None when nothing is worth it.
+
+    *usual_rate* is that of a connection before the tail: the last two say little about it.
+    """
     candidates = [each for each in working if each.remaining_bytes > 0]
     if not candidates:
         return None
     victim = max(candidates, key=lambda each: (each.eta_seconds, each.remaining_bytes))
     usual = median(each.rate for each in candidates)
+    if len(candidates) < ENOUGH_TO_COMPARE:
+        usual = max(usual, usual_rate)
     if usual <= 0:
         return None
     within = victim.remaining_bytes - victim.rate * first_byte_seconds

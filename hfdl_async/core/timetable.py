@@ -18,6 +18,9 @@ class Limit:
     percent: float | None = None
 
 
+NO_LIMIT = Limit()
+
+
 @dataclass(frozen=True, slots=True)
 class Timetable:
     """Limits by minute of the local day, in order; the last one of a day holds over midnight."""
@@ -46,7 +49,7 @@ class Timetable:
 Bandwidth = Limit | Timetable
 
 
-def parse_bandwidth(value: object, parse_size: Callable[[str], int]) -> Bandwidth:
+def parse_limits(value: object, parse_size: Callable[[str], int]) -> Bandwidth:
     """Return what *value* limits to: `20MB/s`, `80%`, a bare `95` (percent), `08:00,5MB 19:00,off`.
 
     *parse_size* turns `20MB` into bytes, and raises ValueError for what is no size.

@@ -9,12 +9,15 @@ from hfdl_async.display.shape import Display
 __all__ = ["Display", "choose"]
 
 
-def choose(progress: bool | None, *, plain: bool = False) -> Display | None:
+def choose(
+    progress: bool | None, *, plain: bool = False, connections: bool = False
+) -> Display | None:
     """Return the display that fits where this process runs, or None for none.
 
     Args:
         progress: None means in notebooks only, True always, False never.
         plain: lines instead of a moving display, wherever the lines go.
+        connections: on a terminal, a row for each connection instead of each file.
     """
     from hfdl_async.display.notebook import NotebookDisplay, in_notebook
     from hfdl_async.display.plain import PlainDisplay
@@ -27,4 +30,6 @@ def choose(progress: bool | None, *, plain: bool = False) -> Display | None:
         return None
     from hfdl_async.display.terminal import TerminalDisplay, can_move
 
-    return PlainDisplay() if plain or not can_move(sys.stderr) else TerminalDisplay()
+    if plain or not can_move(sys.stderr):
+        return PlainDisplay()
+    return TerminalDisplay(connections=connections)

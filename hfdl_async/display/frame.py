@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from hfdl_async.core.progress import ActiveFile, Snapshot
+from hfdl_async.display.connections import connection_rows
 from hfdl_async.display.narrator import Line, Tone
 from hfdl_async.display.text import (
     clean,
@@ -82,15 +83,15 @@ def plain_signs(text: str, look: Look) -> str:
     return text if look.unicode else text.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def frame(title: str, snapshot: Snapshot, look: Look) -> list[Text]:
-    """Return the lines of the moving part: title, total, note, then the active files."""
+def frame(title: str, snapshot: Snapshot, look: Look, *, connections: bool = False) -> list[Text]:
+    """Return the lines of the moving part: title, total, note, then files, or *connections*."""
     lines = [_title(title, snapshot, look)]
     if snapshot.bytes_total:
         lines.append(_total(snapshot, look))
     note = _note(snapshot)
     if note:
         lines.append(_spun(note, snapshot, look))
-    lines += _rows(snapshot, look)
+    lines += (_flows(snapshot, look) if connections else []) or _rows(snapshot, look)
     for row in lines:
         row.truncate(look.width, overflow="crop")  # a last resort, for absurd widths
     return lines[: max(1, look.height - 1)]
@@ -156,7 +157,9 @@ def _left(snapshot: Snapshot) -> str:
 def _connections(snapshot: Snapshot) -> str:
     if not snapshot.connections_allowed:
         return ""
-    return f"{snapshot.connections}/{snapshot.connections_allowed} connections"
+    shown = f"{snapshot.connections}/{snapshot.connections_allowed} connections"
+    limit = snapshot.limit_bytes_per_second
+    return shown if limit is None else f"{shown}, limit {rate(limit)}"
 
 
 def _width(columns: Sequence[tuple[str, str]]) -> int:
@@ -190,6 +193,17 @@ def _spun(note: str, snapshot: Snapshot, look: Look) -> Text:
     shown = cut(plain_signs(note, look), look.width - 2, dots=look.dots)
     text.append(shown, style="yellow" if snapshot.note else "")
     return text
+
+
+def _flows(snapshot: Snapshot, look: Look) -> list[Text]:
+    """Return the table of connections in place of the files."""
+    most = look.height - ROWS_AROUND
+    told = connection_rows(snapshot.flows, width=look.width - 2, most=most, dots=look.dots)
+    styles = ["dim"] + [""] * len(told)
+    return [
+        Text("  " + plain_signs(text, look), style=style, no_wrap=True, overflow="crop")
+        for text, style in zip(told, styles, strict=False)
+    ]
 
 
 def _rows(snapshot: Snapshot, look: Look) -> list[Text]:

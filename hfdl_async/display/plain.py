@@ -86,6 +86,8 @@ def progress_line(title: str, snapshot: Snapshot) -> str:
         parts.append(f"{duration(snapshot.eta_seconds)} left")
     if snapshot.connections_allowed:
         parts.append(f"{snapshot.connections}/{snapshot.connections_allowed} connections")
+    if snapshot.limit_bytes_per_second is not None:
+        parts.append(f"limit {rate(snapshot.limit_bytes_per_second)}")
     parts.append(f"{snapshot.files_done:,}/{count(snapshot.files_total, 'file')}")
     if snapshot.files_failed:
         parts.append(f"{snapshot.files_failed:,} failed")

@@ -24,11 +24,15 @@ LINES_KEPT = 1  # the last column stays free: some terminals wrap a full line
 
 
 class TerminalDisplay:
-    """Draws with rich on standard error (or on *console*, for tests and pictures)."""
+    """Draws with rich on standard error (or on *console*, for tests and pictures).
+
+    With *connections* each of these has a row, instead of each file.
+    """
 
     beat_seconds = BEAT_SECONDS
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, connections: bool = False) -> None:
+        self._connections = connections
         self.console = console if console is not None else make_screen(stderr=True)
         self._narrator = Narrator()
         self._title = ""
@@ -100,7 +104,7 @@ class TerminalDisplay:
 
     def _show(self, snapshot: Snapshot) -> None:
         if self._live is not None:
-            lines = frame(self._title, snapshot, self._look())
+            lines = frame(self._title, snapshot, self._look(), connections=self._connections)
             self._live.update(Group(*lines), refresh=True)
 
     def _look(self) -> Look:

@@ -17,7 +17,9 @@ from functools import partial
 
 import anyio
 
+from hfdl_async.core.controller import Decision
 from hfdl_async.core.events import (
+    ConcurrencyChanged,
     FileFailed,
     FilePublished,
     FileResumed,
@@ -28,15 +30,18 @@ from hfdl_async.core.events import (
 )
 from hfdl_async.core.model import Action, FileReport, FileStatus, Plan, PlannedFile
 from hfdl_async.core.planning import in_order
-from hfdl_async.core.progress import ActiveFile
+from hfdl_async.core.progress import ActiveFile, ConnectionView
 from hfdl_async.core.retry import Policy
 from hfdl_async.engine.bus import Bus
 from hfdl_async.engine.checkpoint import Checkpointer
 from hfdl_async.engine.commit import Committer
+from hfdl_async.engine.connectionlog import ConnectionLog
 from hfdl_async.engine.filejob import FileJob
-from hfdl_async.engine.line import Line
+from hfdl_async.engine.inflight import InFlight
+from hfdl_async.engine.line import Line, Outlook
 from hfdl_async.engine.ports import Clock, Part, Sink, Source
 from hfdl_async.engine.schedule import Opening, Piece, Schedule
+from hfdl_async.engine.tail import Tail
 from hfdl_async.engine.tally import Tally
 from hfdl_async.engine.worker import Fetcher
 from hfdl_async.errors import HfdlError, IntegrityError, RangeIgnoredError
@@ -65,6 +70,8 @@ class Settings:
     policy: Policy
     silence_seconds: float = 30.0
     final_seconds: float = FINAL_SECONDS
+    least_share: float = 0.05  # of its peers' mean rate: a connection below it is replaced
+    check_seconds: float = 5.0  # how often that is looked at
 
 
 class Run:
@@ -93,7 +100,12 @@ class Run:
         self._resting = 0  # of them: they wait for something else than the network
         self._leaving = 0  # failed files that are being put away
         self._aborted: HfdlError | None = None
+        self._connection_log = ConnectionLog(self._view_flows)
         self._final_seconds = settings.final_seconds
+        self._inflight = InFlight(
+            least_share=settings.least_share, check_seconds=settings.check_seconds
+        )
+        self._tail = Tail(self._schedule, self._inflight, line, plan.bytes_to_fetch)
         self._fetcher = Fetcher(
             source=ports.source,
             line=line,
@@ -104,6 +116,8 @@ class Run:
             policy=settings.policy,
             jitter=ports.jitter,
             silence_seconds=settings.silence_seconds,
+            inflight=self._inflight,
+            give_back=self._schedule.give,
             resting=self._rest,
         )
 
@@ -116,8 +130,10 @@ class Run:
         Raises:
             RuntimeError: something that is not ours ended the tasks of the run.
         """
-        self._tally.active = self._active_files
-        unwatch = self._line.watch(self._on_tick)
+        self._tally.active, self._tally.flows = self._active_files, self._view_flows
+        unwatch = self._line.watch(
+            self._on_tick, on_change=self._tell_change, outlook=self._look_ahead
+        )
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -150,10 +166,13 @@ class Run:
 
         With more than that a permit would go from hand to hand, a turn of the loop each time.
         """
-        allowed = self._line.allowed
-        while self._workers < min(allowed + self._resting, 2 * allowed):
+        while self._workers < self._workers_wanted():
             self._workers += 1
             self._group.start_soon(self._work)
+
+    def _workers_wanted(self) -> int:
+        allowed = self._line.allowed
+        return min(allowed + self._resting, 2 * allowed)
 
     @contextmanager
     def _rest(self) -> Iterator[None]:
@@ -167,8 +186,21 @@ class Run:
 
     def _on_tick(self, now_seconds: float) -> None:
         self._add_workers()
+        self._inflight.replace_slow(now_seconds)
+        self._tail.help(now_seconds)
         self._tally.measure(now_seconds)
+        self._connection_log.on_tick(now_seconds)
         self._tell_progress()
+
+    def _tell_change(self, decision: Decision) -> None:
+        now = self._ports.clock.time()
+        self._bus.tell(ConcurrencyChanged(now, decision.target, decision.reason))
+
+    def _look_ahead(self) -> Outlook:
+        """Return what is still to come: each file is asked for at the hub once."""
+        tally = self._tally
+        files = tally.files_total - tally.files_done - tally.files_failed
+        return Outlook(files, self._ports.source.quota())
 
     def _tell_progress(self) -> None:
         clock = self._ports.clock
@@ -182,6 +214,7 @@ class Run:
                 view.eta_seconds,
                 view.connections,
                 view.connections_allowed,
+                view.limit_bytes_per_second,
             )
         )
 
@@ -212,7 +245,7 @@ class Run:
 
     async def _work(self) -> None:
         last: FileJob | None = None
-        while True:
+        while self._workers <= self._workers_wanted():
             work = self._schedule.take(last)
             if work is None:
                 if not await self._schedule.wait():
@@ -223,6 +256,7 @@ class Run:
                 await self._open(work.job)
             else:
                 await self._fetch(work)
+        self._workers -= 1  # fewer connections are wanted; more of them bring more of us
 
     async def _open(self, job: FileJob) -> None:
         file, clock = job.file, self._ports.clock
@@ -443,6 +477,9 @@ class Run:
     def _active_files(self) -> Iterator[ActiveFile]:
         jobs = list(self._schedule.jobs())
         return (job.view() for job in jobs if job.is_open and not job.ended)
+
+    def _view_flows(self, now_seconds: float) -> Iterator[ConnectionView]:
+        return (flow for job in self._schedule.jobs() for flow in job.view_flows(now_seconds))
 
     async def _put_away(self, job: FileJob, keep: bool) -> None:
         """Save what a failed file has, or throw it away when it is known to be wrong."""

@@ -10,14 +10,14 @@ starts a second and last round: everything is forgotten and fetched over fresh c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import anyio
 
 from hfdl_async.core.ledger import Ledger
 from hfdl_async.core.model import MIB, ByteRange, PlannedFile, ResumeFacts
 from hfdl_async.core.planning import pieces
-from hfdl_async.core.progress import ActiveFile
+from hfdl_async.core.progress import ActiveFile, ConnectionView
 from hfdl_async.engine.line import Flow
 from hfdl_async.engine.ports import Part, Sink
 from hfdl_async.engine.wakeup import Wakeup
@@ -270,3 +270,16 @@ class FileJob:
             verified_bytes=self.part.hashed_bytes if self._part else 0,
             connections=len(self._flows),
         )
+
+    def view_flows(self, now_seconds: float) -> Iterator[ConnectionView]:
+        """Yield what is shown of each of its requests, in the order of their offsets."""
+        known = ((flow.span, flow) for flow in self._flows if flow.span is not None)
+        for span, flow in sorted(known, key=lambda pair: pair[0]):
+            yield ConnectionView(
+                path=self.file.path,
+                start=span.start,
+                stop=span.stop,
+                rate_bytes_per_second=flow.pace.rate(now_seconds),
+                age_seconds=now_seconds - flow.pace.started_at,
+                state=flow.state,
+            )

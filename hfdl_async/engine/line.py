@@ -1,24 +1,50 @@
 """What outlives one download: connection permits, the controller's ticks, the watch for silence.
 
 One line serves all downloads of a `Downloader`. Whoever opens a request holds a permit and
-registers a `Flow`. While there are flows the line ticks: it measures, asks the controller how many
-connections there should be, resizes the permits, and cuts flows whose body has fallen silent; the
-worker then asks for the rest elsewhere. Without flows it sleeps and costs nothing.
+registers a `Flow`. While there are flows the line ticks: it measures (`gauge.py`), asks the
+controller how many connections there should be, lets the permits follow (`permits.py`), and cuts
+flows whose body has fallen silent; the worker then asks for the rest elsewhere. Without flows it
+sleeps and costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import anyio
 
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
-from hfdl_async.core.model import MIB
+from hfdl_async.core.model import MIB, ByteRange
+from hfdl_async.core.peers import Pace
+from hfdl_async.core.progress import FlowState
+from hfdl_async.engine.gauge import Gauge
+from hfdl_async.engine.limiter import Limiter
+from hfdl_async.engine.permits import OPENING_SECONDS, Permit, Permits
 from hfdl_async.engine.ports import Clock
 
 BUFFERS_BYTES = 32 * MIB  # what all connections together may have received and not written
 BODY_SILENCE_SECONDS = 15.0  # a healthy body pauses for less; a dead one never speaks again
+
+FEW_CONNECTIONS = 4  # to begin with: a line that they fill has nothing to gain from more
+FIRST_LOOK_SECONDS = 0.2  # longer than the burst that a server with a cap lets through
+FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
+SHORTEST_TICK_SECONDS = 0.125  # of the first ramp, where answers come at once
+ANSWERS_PER_TICK = 8  # a window opens in about ten round trips, and an answer takes one to three
+
+_RAMPS = ("RAMP0", "RAMP")
+_ROUNDING = 1e-6
+
+
+class Cut(Enum):
+    """Why a request was ended from this side, and so what becomes of the rest of its piece."""
+
+    SILENT = "silent"  # nothing comes: a failed try, told and counted as one
+    SLOW = "slow"  # far behind its peers: asked for at once over a new connection, no failure
+    SURPLUS = "surplus"  # fewer connections are wanted: the rest goes back into the queue
+    BEATEN = "beaten"  # somebody else was there first: nothing is left to ask for
 
 
 @dataclass(slots=True, eq=False)
@@ -27,92 +53,99 @@ class Flow:
 
     silence_seconds: float
     scope: anyio.CancelScope
-    answered: bool = False
+    pace: Pace
+    span: ByteRange | None = None  # of its file, for who looks at it
+    answered_at: float | None = None
     listening: bool = False  # not while what has come is being written
     last_byte_at: float = 0.0
     cut_reason: str = ""
+    cut_kind: Cut | None = None
+    whole: bool = False  # one stream from the first byte: cut, all of it begins anew
+
+    @property
+    def state(self) -> FlowState:
+        """What it is doing."""
+        if self.answered_at is None:
+            return "asking"
+        return "receiving" if self.listening else "writing"
 
     def listen(self, now_seconds: float) -> None:
         """Note that the answer has begun and is being read: from here on silence counts."""
-        self.answered = self.listening = True
+        if self.answered_at is None:
+            self.answered_at = now_seconds
+        self.listening = True
         self.last_byte_at = now_seconds
 
     def pause(self) -> None:
         """Note that nobody reads just now: the peer is not to blame for silence."""
         self.listening = False
 
-    def cut(self, reason: str) -> None:
-        """End the request from outside."""
+    def cut(self, reason: str, kind: Cut = Cut.SILENT) -> None:
+        """End the request from outside; what has come of it is written."""
         if not self.cut_reason:
-            self.cut_reason = reason
+            self.cut_reason, self.cut_kind = reason, kind
             self.scope.cancel()
 
 
-class Permit:
-    """The right to one connection, for the task that enters it.
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What one download still has to ask for; `quota` as `Source.quota` states it."""
 
-    A free one is taken without a turn of the loop: with thousands of small files those turns
-    would cost as much as their requests.
-    """
-
-    __slots__ = ("_limiter",)
-
-    def __init__(self, limiter: anyio.CapacityLimiter) -> None:
-        self._limiter = limiter
-
-    async def __aenter__(self) -> None:
-        try:
-            self._limiter.acquire_nowait()
-        except anyio.WouldBlock:
-            await self._limiter.acquire()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._limiter.release()
+    planned: int = 0
+    quota: tuple[int, float] | None = None
 
 
-@dataclass(slots=True)
-class _Tick:
-    """What is gathered between two ticks."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Watcher:
+    """One download at the line: whom to tell, and whom to ask what is to come."""
 
-    started_at: float
-    bytes: int = 0
-    done: int = 0
-    failed: int = 0
-    throttled: int = 0
-    retry_after: float = 0.0
-    busy_integral: float = 0.0
-    busy_high: int = 0
-    busy_since: float = field(default=0.0)
+    on_tick: Callable[[float], None]
+    on_change: Callable[[Decision], None] | None = None
+    outlook: Callable[[], Outlook] = Outlook
 
 
 class Line:
-    """Permits, ticks and flows shared by downloads."""
+    """Permits, ticks and flows shared by downloads.
+
+    Args:
+        controller: the law; told what each tick measured.
+        clock: monotonic time and waiting.
+        if_fast: makes the law that takes its place when a few connections fill the line at once.
+        buffers_bytes: what all connections together may have received and not written.
+        limiter: the bandwidth limit; by default there is none.
+        loop_seconds: returns the processor time of the thread that runs the loop.
+    """
 
     def __init__(
         self,
         controller: Controller,
         clock: Clock,
         *,
-        on_change: Callable[[Decision], None],
+        if_fast: Callable[[], Controller] | None = None,
         buffers_bytes: int = BUFFERS_BYTES,
+        limiter: Limiter | None = None,
+        loop_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.buffers_bytes = buffers_bytes
+        self.limiter = limiter or Limiter(clock)
         self._controller = controller
         self._clock = clock
-        self._on_change = on_change
         self._decision = controller.start()
-        self._flows: set[Flow] = set()
+        self._flows: dict[Flow, None] = {}  # in the order they began
         self._wanted = anyio.Event()
-        self._tick = _Tick(clock.monotonic(), busy_since=clock.monotonic())
-        self._watchers: list[Callable[[float], None]] = []
-        # One token a worker; its total may change while workers hold some: it then shrinks as
-        # they come back.
-        self.permits = anyio.CapacityLimiter(self._decision.target)
+        self._gauge = Gauge(clock, loop_seconds)
+        self._told_until = clock.monotonic()
+        self._watchers: list[Watcher] = []
+        self._is_first_ramp = self._decision.mode == "RAMP0"
+        self._answer_seconds = TICK_SECONDS  # the shortest so far
+        self._if_fast = if_fast
+        first = self._decision.target
+        self.permits = Permits(clock, first if if_fast is None else min(first, FEW_CONNECTIONS))
 
     @property
     def allowed(self) -> int:
         """How many connections there may be now."""
-        return self._decision.target
+        return self.permits.target
 
     @property
     def busy(self) -> int:
@@ -121,86 +154,188 @@ class Line:
 
     def permit(self) -> Permit:
         """Return a permit for one request, to be entered."""
-        return Permit(self.permits)
+        return self.permits.take()
 
-    def watch(self, on_tick: Callable[[float], None]) -> Callable[[], None]:
-        """Call *on_tick* with the time on each tick; returns what ends that."""
-        self._watchers.append(on_tick)
-        return lambda: self._watchers.remove(on_tick)
+    def watch(
+        self,
+        on_tick: Callable[[float], None],
+        *,
+        on_change: Callable[[Decision], None] | None = None,
+        outlook: Callable[[], Outlook] = Outlook,
+    ) -> Callable[[], None]:
+        """Call *on_tick* with the time on each tick; returns what ends that.
+
+        Args:
+            on_tick: called after each decision.
+            on_change: called with each decision that changes how many connections there may be.
+            outlook: asked on each tick what is still to come.
+        """
+        watcher = Watcher(on_tick, on_change, outlook)
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def begin(self, scope: anyio.CancelScope, *, silence_seconds: float) -> Flow:
         """Register a request that is about to be made."""
-        flow = Flow(min(silence_seconds, BODY_SILENCE_SECONDS), scope)
-        self._account()
-        self._flows.add(flow)
-        self._tick.busy_high = max(self._tick.busy_high, len(self._flows))
-        self._wanted.set()
+        pace = Pace(self._clock.monotonic())
+        flow = Flow(min(silence_seconds, BODY_SILENCE_SECONDS), scope, pace)
+        if not self._flows:
+            self.limiter.look_up()  # nothing ticked since the last request
+        if not self._wanted.is_set():
+            self._gauge.begin()  # the silence before it says nothing
+            self._wanted.set()
+        self._flows[flow] = None
+        self._gauge.request_began()
         return flow
 
     def end(self, flow: Flow, *, failed: bool, throttled: float | None = None) -> None:
-        """Take a request off the books; *throttled* is the wait the server stated, if it did."""
-        self._account()
-        self._flows.discard(flow)
-        tick = self._tick
+        """Take a request off the books; *throttled* is the wait the server stated, if it did.
+
+        One that was cut from this side neither failed nor was done.
+        """
+        gauge = self._gauge
+        self._flows.pop(flow, None)
+        gauge.request_ended()
         if throttled is not None:
-            tick.throttled += 1
-            tick.retry_after = max(tick.retry_after, throttled)
+            gauge.refused(throttled)
+            self._told_until = max(self._told_until, self._clock.monotonic() + throttled)
+        elif flow.cut_kind is not None:
+            gauge.replaced += flow.cut_kind is Cut.SILENT
         elif failed:
-            tick.failed += 1
+            gauge.failed += 1
         else:
-            tick.done += 1
+            gauge.done += 1
+
+    def replaced(self) -> None:
+        """Note that a connection is replaced by a new one: this tick says little about the line."""
+        self._gauge.replaced += 1
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Note that a request is not read because what it has brought is being written."""
+        self._gauge.write_began()
+        try:
+            yield
+        finally:
+            self._gauge.write_ended()
 
     def received(self, flow: Flow, count: int, now_seconds: float) -> None:
         """Count payload bytes of one request."""
-        self._tick.bytes += count
+        self._gauge.bytes += count
         flow.last_byte_at = now_seconds
+        flow.pace.add(now_seconds, count)
 
     async def run(self) -> None:
         """Tick while there is anything to watch. Runs until cancelled."""
         while True:
             await self._wanted.wait()
-            await self._clock.sleep(TICK_SECONDS)
+            if self._if_fast is not None:
+                await self._open_up(self._if_fast)
+            await self._wait_for_tick()
             self.tick()
             if not self._flows:
                 self._wanted = anyio.Event()
+
+    async def _open_up(self, if_fast: Callable[[], Controller]) -> None:
+        """Begin with a few connections, and go on with the first number of the law.
+
+        On a line as fast as this machine, bytes that come out of order cost more than waiting.
+        """
+        await self._clock.sleep(FIRST_LOOK_SECONDS)
+        self._if_fast = None
+        if self._gauge.bytes >= FULL_BYTES_PER_SECOND * FIRST_LOOK_SECONDS:
+            self._controller = if_fast()
+            self._decision = self._controller.start()
+        self.permits.aim(self._decision.target)
+        self._tell_tick()
+
+    async def _wait_for_tick(self) -> None:
+        """Sleep until the next tick is due, following the target meanwhile."""
+        began = self._clock.monotonic()
+        while (left := began + self._tick_seconds() - self._clock.monotonic()) > _ROUNDING:
+            at_rest = not (self._is_first_ramp or self.permits.changing)
+            await self._clock.sleep(left if at_rest else min(left, OPENING_SECONDS))
+            self.follow()
+
+    def _tick_seconds(self) -> float:
+        """Return how long a tick should be: the first ramp is quick where answers are.
+
+        Half a second is what windows need to open over a long way. Where they do not, a download
+        of a few seconds would be over before the law knows what the line can do.
+        """
+        if not self._is_first_ramp:
+            return TICK_SECONDS
+        for flow in self._flows:
+            if flow.answered_at is not None:
+                seconds = flow.answered_at - flow.pace.started_at
+                self._answer_seconds = min(self._answer_seconds, seconds)
+        return max(
+            SHORTEST_TICK_SECONDS, min(TICK_SECONDS, ANSWERS_PER_TICK * self._answer_seconds)
+        )
 
     def tick(self) -> None:
         """Measure, decide, cut what fell silent."""
         now = self._clock.monotonic()
         self._cut_silent(now)
-        sample = self._sample(now)
-        self._apply(self._controller.observe(sample))
-        for on_tick in list(self._watchers):
-            on_tick(now)
+        self._apply(self._controller.observe(self._measure()))
+        self.follow()
+        self._tell_tick()
 
-    def _account(self) -> None:
+    def _tell_tick(self) -> None:
         now = self._clock.monotonic()
-        self._tick.busy_integral += len(self._flows) * (now - self._tick.busy_since)
-        self._tick.busy_since = now
+        for watcher in list(self._watchers):
+            watcher.on_tick(now)
 
-    def _sample(self, now: float) -> Sample:
-        self._account()
-        tick, dt = self._tick, max(now - self._tick.started_at, 1e-3)
-        self._tick = _Tick(now, busy_since=now, busy_high=len(self._flows))
-        return Sample(
-            t=now,
-            dt=dt,
-            bytes=tick.bytes,
-            busy=tick.busy_integral / dt,
-            busy_high=tick.busy_high,
-            flowing=sum(flow.answered for flow in self._flows),
-            done=tick.done,
-            throttled=tick.throttled,
-            failed=tick.failed,
-            retry_after=tick.retry_after,
-            starved=tick.busy_high < self._decision.target,
+    def follow(self) -> None:
+        """Bring the connections there are nearer to those there should be."""
+        self.permits.open_some()
+        surplus = self.permits.surplus(len(self._flows))
+        if not surplus:
+            return
+        # The newest first: they have the most of their ranges still before them.
+        for flow in [flow for flow in reversed(self._flows) if not flow.whole][:surplus]:
+            flow.cut("fewer connections are wanted", Cut.SURPLUS)
+
+    def _measure(self) -> Sample:
+        """End the tick: return what it has seen, and begin the next one."""
+        gauge, limiter, decision = self._gauge, self.limiter, self._decision
+        sample = gauge.read(flowing=sum(flow.answered_at is not None for flow in self._flows))
+        limiter.tick(
+            sample.t,
+            sample.dt,
+            sample.bytes,
+            readers=decision.target,
+            ramping=decision.mode in _RAMPS,
+            # Small files are not what fills a line.
+            telling=sample.bytes >= max(1, sample.done * MIB),
         )
+        held_back = decision.start_rate is not None or self._told_until > gauge.started_at
+        starved = not held_back and sample.busy_high < decision.target
+        outlooks = [watcher.outlook() for watcher in self._watchers]
+        quotas = [outlook.quota for outlook in outlooks if outlook.quota is not None]
+        quota_left, quota_seconds = min(quotas) if quotas else (None, 0.0)
+        sample = replace(
+            sample,
+            starved=starved or gauge.replaced > 0,
+            limited=limiter.limited,
+            uncapped=limiter.uncapped,
+            planned=sum(outlook.planned for outlook in outlooks),
+            quota_left=quota_left,
+            quota_seconds=quota_seconds,
+        )
+        gauge.begin()
+        return sample
 
     def _apply(self, decision: Decision) -> None:
-        if decision.target != self._decision.target:
-            self.permits.total_tokens = decision.target
-            self._on_change(decision)
+        changed = decision.target != self._decision.target
         self._decision = decision
+        self._is_first_ramp &= decision.mode in _RAMPS
+        self.permits.starts.rate = decision.start_rate
+        if not changed:
+            return
+        self.permits.aim(decision.target)
+        for watcher in self._watchers:
+            if watcher.on_change is not None:
+                watcher.on_change(decision)
 
     def _cut_silent(self, now: float) -> None:
         for flow in list(self._flows):

@@ -73,6 +73,13 @@ class Source(Protocol):
         """Return why nothing is sent just now ("waiting 38 s for …"), or an empty string."""
         ...
 
+    def quota(self) -> tuple[int, float] | None:
+        """Return how many files may be asked for still, and the seconds until that count is full.
+
+        None where the server does not say.
+        """
+        ...
+
 
 class Part(Protocol):
     """One unfinished file. Not two writes to the same cell at once; everything else may overlap.

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import anyio
+
 from hfdl_async.core.model import ByteRange, PlannedFile
 from hfdl_async.engine.filejob import FileJob
 from hfdl_async.engine.wakeup import Wakeup
@@ -25,17 +27,47 @@ class Opening:
     job: FileJob
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Piece:
-    """Work: fetch this span, as long as the job is still in this epoch."""
+    """Work: fetch this span, as long as the job is still in this epoch.
+
+    At the end of a download its end may move forward while it is fetched, because another piece
+    took over the rest, or a duplicate may be fetched beside it.
+
+    Attributes:
+        raced: there is a duplicate, or this is one: what is on disk already is not written again.
+        duplicate: this is the second one; if it fails nothing is lost.
+    """
 
     job: FileJob
     span: ByteRange
     epoch: int
+    raced: bool = False
+    duplicate: bool = False
+    _turn: anyio.Lock | None = None
+
+    @property
+    def turn(self) -> anyio.Lock:
+        """To be held while writing: pieces that came out of one another may share a cell."""
+        if self._turn is None:
+            self._turn = anyio.Lock(fast_acquire=True)
+        return self._turn
 
     def is_stale(self) -> bool:
         """Whether the job has ended or started over since."""
         return self.job.ended or self.job.epoch != self.epoch
+
+    def split_at(self, border: int) -> Piece:
+        """Give up everything from *border* on; return that as a piece of its own."""
+        rest = Piece(self.job, ByteRange(border, self.span.stop), self.epoch, _turn=self.turn)
+        self.span = ByteRange(self.span.start, border)
+        return rest
+
+    def twin_from(self, start: int) -> Piece:
+        """Return a duplicate of everything from *start* on."""
+        self.raced = True
+        span = ByteRange(start, self.span.stop)
+        return Piece(self.job, span, self.epoch, raced=True, duplicate=True, _turn=self.turn)
 
 
 class Schedule:
@@ -48,6 +80,8 @@ class Schedule:
         self._opening_big = 0
         self._jobs: dict[str, FileJob] = {}
         self._with_pieces: dict[str, FileJob] = {}
+        self._given: deque[Piece] = deque()
+        self._idle = 0
         self._changed = Wakeup()
         self._closed = False
         for item in items:
@@ -65,6 +99,9 @@ class Schedule:
 
     def take(self, last: FileJob | None = None) -> Opening | Piece | None:
         """Return the next work for a worker that just worked on *last*, or None for now."""
+        while self._given:
+            if not (piece := self._given.popleft()).is_stale():
+                return piece
         if last and last.small and last.file.path in self._with_pieces:
             return self._next_piece(last)
         if self._waiting_small:
@@ -101,6 +138,17 @@ class Schedule:
             self._with_pieces[job.file.path] = job
         self._changed.wake()
 
+    def give(self, piece: Piece) -> None:
+        """Put up a piece that somebody began: it is taken before all others."""
+        self._given.append(piece)
+        self._changed.wake()
+
+    @property
+    def idle_workers(self) -> int:
+        """How many workers wait because nothing is left to begin; none while there may be more."""
+        more = self._given or self._with_pieces or self._waiting_small or self._waiting_big
+        return 0 if more or self._opening_big else self._idle
+
     def withdraw(self, job: FileJob) -> None:
         """Take the job's pieces back; none of them will be handed out."""
         job.untaken.clear()
@@ -124,5 +172,9 @@ class Schedule:
     async def wait(self) -> bool:
         """Wait until there may be new work; False when there will never be any."""
         if not self._closed:
-            await self._changed.wait()
+            self._idle += 1
+            try:
+                await self._changed.wait()
+            finally:
+                self._idle -= 1
         return not self._closed

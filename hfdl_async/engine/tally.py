@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hfdl_async.core.progress import ActiveFile, Phase, RateMeter, Snapshot, eta_seconds
+from hfdl_async.core.progress import (
+    ActiveFile,
+    ConnectionView,
+    Phase,
+    RateMeter,
+    Snapshot,
+    eta_seconds,
+)
 
 
 class Tally:
@@ -29,7 +36,9 @@ class Tally:
         self.peak_connections = 0
         self.connections: Callable[[], tuple[int, int]] = lambda: (0, 0)  # now, allowed
         self.active: Callable[[], Iterable[ActiveFile]] = tuple
+        self.flows: Callable[[float], Iterable[ConnectionView]] = _no_flows  # at a time
         self.hold: Callable[[], str] = str
+        self.limit: Callable[[], float | None] = lambda: None  # bytes a second
         self._meter = RateMeter(now_seconds)
 
     def received(self, count: int, now_seconds: float) -> None:
@@ -83,6 +92,12 @@ class Tally:
             eta_seconds=eta_seconds(self.bytes_total - done, rate),
             connections=now,
             connections_allowed=allowed,
+            limit_bytes_per_second=self.limit(),
             elapsed_seconds=now_seconds - self.started_at,
             active=active,
+            flows=tuple(self.flows(now_seconds)),
         )
+
+
+def _no_flows(now_seconds: float) -> tuple[ConnectionView, ...]:
+    return ()

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 
 from hfdl_async.core import retry
 from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
-from hfdl_async.core.ledger import CELL_BYTES
-from hfdl_async.core.model import MIB, ByteRange, Chunk
+from hfdl_async.core.model import ByteRange, Chunk
+from hfdl_async.engine.batch import BATCH_CHUNKS, BATCH_SECONDS, Batch, batch_bytes
 from hfdl_async.engine.bus import Bus
 from hfdl_async.engine.checkpoint import Checkpointer
 from hfdl_async.engine.filejob import FileJob
-from hfdl_async.engine.line import Flow, Line
-from hfdl_async.engine.ports import Clock, Part, Source
+from hfdl_async.engine.inflight import InFlight, Request
+from hfdl_async.engine.line import Cut, Flow, Line
+from hfdl_async.engine.ports import Clock, Source
 from hfdl_async.engine.schedule import Piece
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import (
@@ -30,46 +31,7 @@ from hfdl_async.errors import (
     RateLimitedError,
 )
 
-WRITE_BATCH_BYTES = 4 * MIB  # of one thread hop: half costs 5 % more CPU, twice gains nothing
-BATCH_SECONDS = 1.0  # on a slow line what has come is written before its batch is full
-BATCH_CHUNKS = 64  # of a small file: what drips in must not be kept drop by drop
 FLUSH_SECONDS = 2.0
-
-
-def batch_bytes(buffers_bytes: int, connections: int) -> int:
-    """Return how much one connection gathers before it writes.
-
-    All of them together gather half of the *buffers_bytes* there are; the rest is being filled.
-    """
-    return max(1, min(WRITE_BATCH_BYTES, buffers_bytes // (2 * max(1, connections))))
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Chunks that lie one behind the other, on their way to one write."""
-
-    part: Part
-    chunks: list[Chunk] = field(default_factory=list)
-    size: int = 0
-
-    def add(self, chunk: Chunk) -> _Batch | None:
-        """Take *chunk* in; where it does not follow, return what was there and begin anew."""
-        full = None
-        if self.chunks and self.chunks[-1].span.stop != chunk.offset:
-            full = _Batch(self.part, self.chunks, self.size)
-            self.chunks, self.size = [], 0
-        self.chunks.append(chunk)
-        self.size += len(chunk.data)
-        return full
-
-    async def write(self) -> None:
-        """Write what was gathered and give every lease back, whatever happens."""
-        chunks, self.chunks, self.size = self.chunks, [], 0
-        try:
-            await self.part.write(chunks[0].offset, [chunk.data for chunk in chunks])
-        finally:
-            for chunk in chunks:
-                chunk.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +47,8 @@ class Fetcher:
     policy: retry.Policy
     jitter: Callable[[], float]
     silence_seconds: float
+    inflight: InFlight
+    give_back: Callable[[Piece], None]  # a piece that somebody else is to go on with
     resting: Callable[[], AbstractContextManager[None]] = nullcontext  # around a wait for a retry
 
     async def fetch(self, piece: Piece) -> None:
@@ -95,17 +59,22 @@ class Fetcher:
         Raises:
             HfdlError: the piece cannot be had; retries are used up or useless.
         """
-        job, streak = piece.job, retry.Streak()
+        job, streak, cut = piece.job, retry.Streak(), None
         while not piece.is_stale() and (gap := job.gap(piece.span)):
             try:
                 async with self.line.permit():
                     if not piece.is_stale():
-                        await self._request(piece, gap)
-                if not piece.is_stale() and job.gap(piece.span) == gap:
+                        cut = await self._request(piece, gap, fresh=cut is Cut.SLOW)
+                if cut is Cut.SURPLUS:
+                    self.give_back(piece)
+                if cut is Cut.SURPLUS or piece.duplicate:
+                    return
+                if cut is None and not piece.is_stale() and job.gap(piece.span) == gap:
                     raise LostConnectionError(f"{job.file.path}: the stream ended at once")
             except HfdlError as error:
-                if piece.is_stale() or (rest := job.gap(piece.span)) is None:
+                if piece.is_stale() or piece.duplicate or (rest := job.gap(piece.span)) is None:
                     return
+                cut = None
                 streak = (streak if rest == gap else retry.Streak()).after(error)
                 await self._before_next_try(job, rest, error, streak)
 
@@ -139,110 +108,159 @@ class Fetcher:
         with self.resting():
             await self.clock.sleep(delay)
 
-    async def _request(self, piece: Piece, span: ByteRange) -> None:
-        """Make one request and write what it brings."""
+    async def _request(self, piece: Piece, span: ByteRange, *, fresh: bool) -> Cut | None:
+        """Make one request and write what it brings.
+
+        Returns why it was cut from this side, where that is no failure.
+        """
         job = piece.job
         if job.whole:
             span = ByteRange(0, job.file.size_bytes)
         with anyio.CancelScope() as scope:
             flow = self.line.begin(scope, silence_seconds=self.silence_seconds)
+            flow.span, flow.whole = span, job.whole
+            request = self.inflight.begin(piece, flow, span)
             job.enter(flow)
             self.tally.peak_connections = max(self.tally.peak_connections, self.line.busy)
             throttled: float | None = None
             failed = True
             try:
                 async with self.source.open(
-                    job.file, span, whole=job.whole, fresh=job.fresh
+                    job.file, span, whole=job.whole, fresh=job.fresh or fresh
                 ) as chunks:
                     flow.listen(self.clock.monotonic())
                     if job.part.hashes_inline and not job.whole:
-                        await self._take_in(job, flow, chunks)
+                        await self._take_in(request, chunks)
                     else:
-                        await self._receive(job, flow, chunks)
+                        await self._receive(request, chunks)
                 failed = False
             except RateLimitedError as error:
                 throttled = error.retry_after_seconds or 0.0
+                self.inflight.throttled_at = self.clock.monotonic()
                 raise
             finally:
                 self.line.end(flow, failed=failed, throttled=throttled)
+                self.inflight.end(request, self.clock.monotonic())
                 job.leave(flow)
-        if flow.cut_reason and not piece.is_stale():
-            reason = f"{job.file.path}: {flow.cut_reason}"
-            self.bus.tell(ConnectionReplaced(self.clock.time(), job.file.path, flow.cut_reason))
-            raise LostConnectionError(reason)
+        return None if flow.cut_kind is None or piece.is_stale() else self._cut(piece, flow)
 
-    async def _take_in(self, job: FileJob, flow: Flow, chunks: AsyncIterator[Chunk]) -> None:
+    def _cut(self, piece: Piece, flow: Flow) -> Cut:
+        """Tell that a connection was given up for another one.
+
+        Raises:
+            LostConnectionError: it was silent, which is a failure of the other side.
+        """
+        kind, path = flow.cut_kind, piece.job.file.path
+        assert kind is not None
+        if kind is not Cut.SURPLUS and not piece.duplicate:
+            self.bus.tell(ConnectionReplaced(self.clock.time(), path, flow.cut_reason))
+        if kind is Cut.SLOW:
+            self.line.replaced()
+        if kind is Cut.SILENT:
+            raise LostConnectionError(f"{path}: {flow.cut_reason}")
+        return kind
+
+    async def _take_in(self, request: Request, chunks: AsyncIterator[Chunk]) -> None:
         """Receive what is held in memory: no write that takes time, nothing to claim."""
-        batch = _Batch(job.part)
+        piece, flow = request.piece, request.flow
+        batch = Batch(piece.job.part)
         try:
             async for chunk in chunks:
-                now, count = self.clock.monotonic(), len(chunk.data)
-                self.line.received(flow, count, now)
-                self.tally.received(count, now)
+                count = len(chunk.data)
+                self._count(request, chunk, self.clock.monotonic())
                 if full := batch.add(chunk):
-                    await full.write()
+                    await self._put(piece, full)
                 if not count or len(batch.chunks) >= BATCH_CHUNKS:
-                    await batch.write()
+                    await self._put(piece, batch)
+                await self.line.limiter.take(flow, count)
         finally:
             if batch.chunks:
-                await batch.write()
-            job.grew()  # in a second round somebody waits for the end
+                await self._put(piece, batch)
+            piece.job.grew()  # in a second round somebody waits for the end
 
-    async def _receive(self, job: FileJob, flow: Flow, chunks: AsyncIterator[Chunk]) -> None:
-        batch = _Batch(job.part)
+    async def _receive(self, request: Request, chunks: AsyncIterator[Chunk]) -> None:
+        batch = Batch(request.piece.job.part)
         written_at = self.clock.monotonic()
         patience: float | None = FLUSH_SECONDS
         try:
             async for chunk in chunks:
                 now = self.clock.monotonic()
-                self.line.received(flow, len(chunk.data), now)
                 if not chunk.data:  # the source asks for what it has lent
-                    await self._write(job, flow, batch)
+                    self.line.received(request.flow, 0, now)
+                    await self._write(request, batch)
                     written_at = self.clock.monotonic()
                     continue
-                self.tally.received(len(chunk.data), now)
-                for piece in self._wanted(job, chunk) if job.whole else (chunk,):
-                    if full := batch.add(piece):
-                        await self._write(job, flow, full)
+                self._count(request, chunk, now)
+                for wanted in _wanted(request.piece, chunk):
+                    if full := batch.add(wanted):
+                        await self._write(request, full)
                 if (
                     batch.size >= batch_bytes(self.line.buffers_bytes, self.line.allowed)
                     or now - written_at >= BATCH_SECONDS
                 ):
-                    await self._write(job, flow, batch)
+                    await self._write(request, batch)
                     written_at = self.clock.monotonic()
+                await self.line.limiter.take(request.flow, len(chunk.data))
+                if request.is_cut_short:
+                    break
             patience = None  # nobody waits for this request to be gone
         finally:
             # What has arrived is kept, also when the peer broke off or somebody cancelled.
-            await self._write(job, flow, batch, patience_seconds=patience)
+            await self._write(request, batch, patience_seconds=patience)
 
-    def _wanted(self, job: FileJob, chunk: Chunk) -> list[Chunk]:
-        """Return what of *chunk* is not on disk yet: a whole-file stream repeats the prefix."""
-        known = job.ledger.prefix
-        if chunk.offset >= known:
-            return [chunk]
-        if chunk.span.stop <= known:
-            chunk.release()
-            return []
-        data = memoryview(chunk.data)[known - chunk.offset :]
-        return [Chunk(known, data, chunk.release)]
+    def _count(self, request: Request, chunk: Chunk, now: float) -> None:
+        count = len(chunk.data)
+        self.line.received(request.flow, count, now)
+        if count:
+            self.inflight.received(request, chunk, now)
+            self.tally.received(count, now)
 
     async def _write(
-        self, job: FileJob, flow: Flow, batch: _Batch, *, patience_seconds: float | None = None
+        self, request: Request, batch: Batch, *, patience_seconds: float | None = None
     ) -> None:
         if not batch.chunks:
             return
+        job, flow = request.piece.job, request.flow
         if job.part.hashes_inline:
-            await batch.write()  # into memory: there is nothing to wait for or to claim
+            await self._put(request.piece, batch)  # there is nothing to wait for or to claim
             job.grew()  # in a second round somebody waits for the end
             return
         count = batch.size
         flow.pause()
         # The disk cannot be stopped half-way; a cancelled wait would only forget what it wrote.
         with anyio.move_on_after(patience_seconds, shield=True):
-            await batch.write()
+            await self._put(request.piece, batch)
         flow.listen(self.clock.monotonic())
         self.checkpointer.wrote(count)
         job.grew()
 
+    async def _put(self, piece: Piece, batch: Batch) -> None:
+        """Write *batch*; of what is fetched twice only what nobody wrote before."""
+        in_memory = piece.job.part.hashes_inline
+        if in_memory and not piece.raced:
+            await batch.write()  # takes no time: two writes do not meet
+            return
+        try:
+            with anyio.CancelScope(shield=in_memory):
+                async with piece.turn:
+                    await (batch.write_missing() if piece.raced else batch.write())
+        finally:
+            batch.drop()
+        if piece.raced:
+            self.inflight.end_beaten(piece)
 
-assert WRITE_BATCH_BYTES <= CELL_BYTES
+
+def _wanted(piece: Piece, chunk: Chunk) -> list[Chunk]:
+    """Return what of *chunk* this piece is to write.
+
+    A whole-file stream repeats what is on disk, and the end of a piece may have moved.
+    """
+    start = piece.job.ledger.prefix if piece.job.whole else chunk.offset
+    first, last = max(start, chunk.offset), min(piece.span.stop, chunk.span.stop)
+    if first == chunk.offset and last == chunk.span.stop:
+        return [chunk]
+    if first >= last:
+        chunk.release()
+        return []
+    data = memoryview(chunk.data)[first - chunk.offset : last - chunk.offset]
+    return [Chunk(first, data, chunk.release)]

@@ -26,6 +26,21 @@ def buffer_bytes(budget_bytes: int, connections: int) -> int:
     return max(MIN_BUFFER_BYTES, min(MAX_BUFFER_BYTES, share))
 
 
+class Reads:
+    """What a bandwidth limit asks of every connection; None for nothing. May change at any time.
+
+    Attributes:
+        most_bytes: may be read at once.
+        ahead_bytes: may lie in the kernel, unread.
+    """
+
+    __slots__ = ("ahead_bytes", "most_bytes")
+
+    def __init__(self, most_bytes: int | None = None, ahead_bytes: int | None = None) -> None:
+        self.most_bytes = most_bytes
+        self.ahead_bytes = ahead_bytes
+
+
 class Buffer:
     """One block: filled from its start, lent out in slices, back in its stock after the last one.
 
@@ -59,6 +74,11 @@ class Buffer:
         self._lent += 1
         return Lent(data, self._release)
 
+    @property
+    def unread(self) -> int:
+        """How much was filled and not lent yet."""
+        return self.filled - self.given
+
     def seal(self) -> None:
         """Note that nothing more will be filled in or lent."""
         self._sealed = True
@@ -78,10 +98,12 @@ class Buffer:
 class Stock:
     """All buffers of a lane, of one size; together they never take more than *budget_bytes*.
 
-    `out` of `most` are in use. Nobody stands in line while one is free.
+    `out` of `most` are in use. Nobody stands in line while one is free. While `reads` has a bound,
+    a bandwidth limit is in force, and nothing is received ahead of its reader.
     """
 
-    def __init__(self, size_bytes: int, budget_bytes: int) -> None:
+    def __init__(self, size_bytes: int, budget_bytes: int, reads: Reads | None = None) -> None:
+        self.reads = reads or Reads()
         self.size_bytes = size_bytes
         self.most = max(1, budget_bytes // (size_bytes + 1))
         self.out = 0
@@ -89,9 +111,9 @@ class Stock:
         self._line: dict[Callable[[Buffer], None], None] = {}  # in the order they came
 
     @classmethod
-    def within(cls, budget_bytes: int, connections: int) -> Stock:
+    def within(cls, budget_bytes: int, connections: int, reads: Reads | None = None) -> Stock:
         """Return the stock for so many *connections*."""
-        return cls(buffer_bytes(budget_bytes, connections), budget_bytes)
+        return cls(buffer_bytes(budget_bytes, connections), budget_bytes, reads)
 
     @property
     def is_short(self) -> bool:

@@ -110,20 +110,36 @@ def retry_after(text: str | None, *, now: float, server_date: str | None = None)
     return min(max(0.0, until - (now if start is None else start)), MAX_WAIT_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one policy of a `RateLimit` field leaves: requests, and seconds until it is full."""
+
+    left: int
+    reset_seconds: float
+
+
+def budgets(text: str | None) -> tuple[Budget, ...]:
+    """Return what a `RateLimit` field says of each policy (IETF draft, RateLimit header fields).
+
+    Nothing where the field is missing or unreadable; a policy without `r` and `t` is left out.
+    """
+    if text is None or len(text) > MAX_FIELD_CHARS:
+        return ()
+    stated = []
+    for policy in text.split(","):
+        members = (_LIMIT.fullmatch(part.strip(" \t")) for part in policy.split(";"))
+        values = {found[1]: int(found[2]) for found in members if found}
+        if "r" in values and "t" in values:
+            stated.append(Budget(values["r"], min(float(values["t"]), MAX_WAIT_SECONDS)))
+    return tuple(stated)
+
+
 def rate_limit_wait(text: str | None) -> float | None:
     """Return the seconds until a `RateLimit` window that has nothing left starts anew.
 
     None when the field is missing, unreadable, or says that something is left.
     """
-    if text is None or len(text) > MAX_FIELD_CHARS:
-        return None
-    waits = []
-    for policy in text.split(","):
-        members = (_LIMIT.fullmatch(part.strip(" \t")) for part in policy.split(";"))
-        values = {found[1]: int(found[2]) for found in members if found}
-        if values.get("r") == 0 and "t" in values:
-            waits.append(min(float(values["t"]), MAX_WAIT_SECONDS))
-    return max(waits, default=None)
+    return max((one.reset_seconds for one in budgets(text) if not one.left), default=None)
 
 
 def next_link(fields: Iterable[str]) -> str | None:

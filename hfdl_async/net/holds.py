@@ -98,10 +98,11 @@ class Holds:
         if (hold := self._holds.get(origin)) is not None:
             hold.unstated = 0
 
-    def describe(self) -> str:
-        """Return what is being waited for, in words, or an empty string."""
+    def describe(self, hub: Origin | None = None) -> str:
+        """Return what is being waited for, in words, or an empty string; *hub* needs no name."""
         waits = {origin: self.remaining(origin) for origin in self._holds}
         origin, left = max(waits.items(), key=lambda item: item[1], default=(None, 0.0))
         if origin is None or left <= 0:
             return ""
-        return f"waiting {math.ceil(left)} s for {origin.site} (rate limit)"
+        whose = "the Hub" if origin == hub else origin.site
+        return f"waiting {math.ceil(left)} s for {whose}'s limit"

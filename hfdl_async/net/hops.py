@@ -7,6 +7,7 @@ from typing import Literal
 
 from hfdl_async.core.model import ByteRange, RequestCounts
 from hfdl_async.net.answer import Answer, Request, Timeouts
+from hfdl_async.net.quotas import Quotas
 from hfdl_async.net.redirects import REDIRECTS, Credential, Trail
 from hfdl_async.net.refusals import is_throttle, stated_wait
 from hfdl_async.net.transport import Transport
@@ -34,6 +35,7 @@ class Hops:
         self._timeouts = timeouts
         self._private_ok = "private-redirects" in allow
         self._endpoint_inside: bool | None = None
+        self._quotas: dict[Kind, Quotas] = {"api": Quotas(), "resolve": Quotas(), "data": Quotas()}
         self._counts = {"api": 0, "resolve": 0, "data": 0, "retried": 0}
 
     def requests(self) -> RequestCounts:
@@ -43,6 +45,17 @@ class Hops:
     def count_retry(self) -> None:
         """Note that the next request repeats a failed one."""
         self._counts["retried"] += 1
+
+    def quota(self, kind: Kind) -> tuple[int, float] | None:
+        """Return how many more requests of *kind* are allowed, and for how many seconds.
+
+        None while the server has not said so.
+        """
+        return self._quotas[kind].left(self.transport.clock.monotonic())
+
+    def describe_hold(self) -> str:
+        """Return why nothing is sent just now, or an empty string."""
+        return self.transport.describe_hold(self.endpoint)
 
     def _count(self, kind: Kind) -> None:
         self._counts[kind] += 1
@@ -106,6 +119,7 @@ class Hops:
         answer = await self.transport.get(request)
         origin = trail.url.origin
         self.contacted = self.contacted or trail.at_home
+        self._quotas[kind].note(answer.header("RateLimit"), clock.monotonic())
         if is_throttle(answer):
             wait = stated_wait(answer, now=clock.time())
             self.transport.hold(origin, wait, sent_at=sent_at)

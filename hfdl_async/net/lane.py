@@ -18,10 +18,11 @@ from hfdl_async.core.options import MEMORY_BYTES
 from hfdl_async.errors import ProtocolError
 from hfdl_async.net.addresses import Resolver, is_literal
 from hfdl_async.net.answer import Answer, Lent, Request
-from hfdl_async.net.buffers import Stock
+from hfdl_async.net.buffers import Reads, Stock
 from hfdl_async.net.exchange import Exchange
 from hfdl_async.net.failures import quiet, translate, unanswered
 from hfdl_async.net.lanewire import Wire
+from hfdl_async.net.preference import Preference
 from hfdl_async.net.urls import Origin
 
 KEEP_SECONDS = 15.0  # an idle connection; the usual server gives up after 60 or 75
@@ -29,6 +30,10 @@ NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305: until the other family of addresses is 
 GOODBYE_SECONDS = 1.0
 
 _BROKEN = (EOFError, OSError, TimeoutError)
+
+
+async def no_wait(origin: Origin) -> None:
+    """Return at once: *origin* may be asked at any time."""
 
 
 class _StaleError(Exception):
@@ -106,6 +111,8 @@ class Lane:
         user_agent: how to be introduced.
         connections: how many are wanted at most; decides how large a buffer is.
         memory_bytes: for the buffers of all of them together.
+        wait: returns when an origin may be asked; connecting takes long enough for that to change.
+        reads: how much may be read from a connection at once.
     """
 
     def __init__(
@@ -116,12 +123,17 @@ class Lane:
         user_agent: str,
         connections: int,
         memory_bytes: int = MEMORY_BYTES,
+        wait: Callable[[Origin], Awaitable[None]] = no_wait,
+        reads: Reads | None = None,
     ) -> None:
         self._resolver = resolver
         self._tls = tls
         self._user_agent = user_agent
-        self.stock = Stock.within(memory_bytes, connections)
+        self._wait = wait
+        self.stock = Stock.within(memory_bytes, connections, reads)
         self._wires: dict[Wire, Origin] = {}
+        self._addresses_of: dict[Wire, str] = {}
+        self._preference = Preference()
         self._idle: dict[Origin, list[Wire]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._odd: set[tuple[Origin, bool]] = set()
@@ -138,6 +150,11 @@ class Lane:
             wire.abort()
         with anyio.move_on_after(GOODBYE_SECONDS, shield=True):
             await self._empty.wait()  # their sockets are closed in the loop's next turns
+
+    def limit_ahead(self) -> None:
+        """Let every connection keep to what `Reads` says now about the kernel's buffers."""
+        for wire in self._wires:
+            wire.limit_ahead()
 
     def serves(self, request: Request) -> bool:
         """Return whether what is asked like *request* was answered in the plainest form so far.
@@ -158,7 +175,13 @@ class Lane:
                 return await self._ask(kept, request)
             except _StaleError:
                 pass
-        return await self._ask(await self._connect(request), request)
+        wire = await self._connect(request)
+        try:
+            await self._wait(request.url.origin)
+        except BaseException:
+            wire.abort()
+            raise
+        return await self._ask(wire, request)
 
     async def _ask(self, wire: Wire, request: Request) -> Answer | None:
         exchange = Exchange()
@@ -202,12 +225,13 @@ class Lane:
         """Take an idle connection, the one that was used last."""
         idle = self._idle.get(origin, [])
         while idle:
-            if not (wire := idle.pop()).lost:
+            if not (wire := idle.pop()).lost and wire.is_wide_enough:
                 return wire
+            wire.abort()
         return None
 
     def _give_back(self, wire: Wire) -> None:
-        if not wire.done or (origin := self._wires.get(wire)) is None:
+        if not wire.done or not wire.is_wide_enough or (origin := self._wires.get(wire)) is None:
             wire.abort()
             return
         wire.rest()
@@ -233,6 +257,8 @@ class Lane:
 
     def _forget(self, wire: Wire) -> None:
         origin = self._wires.pop(wire, None)
+        if origin is not None:
+            self._preference.closed(origin, self._addresses_of.pop(wire))
         if origin is not None and wire in (idle := self._idle.get(origin, [])):
             idle.remove(wire)
         if not self._wires:
@@ -242,11 +268,14 @@ class Lane:
         origin = request.url.origin
         try:
             with anyio.fail_after(request.timeouts.connect_seconds):
-                addresses = await self._addresses(origin)
+                addresses = self._preference.order(
+                    origin, await self._addresses(origin), elsewhere=request.fresh
+                )
                 tls = await self._tls() if origin.scheme == "https" else None
                 found = await aiohappyeyeballs.start_connection(
                     addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1
                 )
+                family, address = found.family, str(found.getpeername()[0])
                 _, wire = await asyncio.get_running_loop().create_connection(
                     lambda: Wire(self.stock, self._forget),
                     sock=found,
@@ -258,6 +287,8 @@ class Lane:
             raise failure from quiet(error)
         if not wire.lost:
             self._wires[wire] = origin
+            self._addresses_of[wire] = address
+            self._preference.opened(origin, family, address)
         return wire
 
     async def _addresses(self, origin: Origin) -> list[aiohappyeyeballs.AddrInfoType]:

@@ -13,6 +13,9 @@ until the reader comes. Nor is it read when the stock has no buffer left: the li
 kept aside, the wire stands in line for the next buffer, and its reader is asked to give back what
 it holds. All that is then said about silence does not count, for the peer is not to blame.
 
+Under a bandwidth limit (`Reads`) a buffer is handed out in slices of that size, and the socket is
+read only while the reader waits for one: what lies ahead of it lies in the kernel, or at the peer.
+
 A byte behind the end of a body, or one that comes unasked, ends the connection's life after that
 body. There is always room to receive such a byte: an empty buffer would confuse any loop.
 """
@@ -20,6 +23,7 @@ body. There is always room to receive such a byte: an empty buffer would confuse
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import cast
@@ -53,6 +57,7 @@ class Wire(asyncio.BufferedProtocol):
         self._owed = False  # something was lent since the reader was last asked for it
         self._paused = False
         self._failure: Exception | None = None
+        self._ahead_bytes: int | None = None  # what the kernel was told to buffer at most
         self._news: asyncio.Future[bool] | None = None
         self._last_byte_at = 0.0
 
@@ -67,6 +72,23 @@ class Wire(asyncio.BufferedProtocol):
     def done(self) -> bool:
         """Whether the body is here to its end, and nothing else came."""
         return not self._left and self._clean and not self.lost
+
+    @property
+    def is_wide_enough(self) -> bool:
+        """Whether no limit of the past holds it back: the kernel does not widen it by itself."""
+        wanted = self._stock.reads.ahead_bytes
+        return self._ahead_bytes is None or (wanted is not None and wanted < 2 * self._ahead_bytes)
+
+    def limit_ahead(self) -> None:
+        """Keep to what `Reads` says: else the peer sends ahead by megabytes before it notices."""
+        wanted = self._stock.reads.ahead_bytes
+        if wanted in (None, self._ahead_bytes) or (transport := self._open_transport()) is None:
+            return
+        if (wire := transport.get_extra_info("socket")) is not None:
+            # Only now and not before the connection was made: that would bound its scale for good.
+            # Linux doubles it, for what it spends on keeping the bytes, and then fills most of it.
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted // 2)
+            self._ahead_bytes = wanted
 
     async def ask(self, exchange: Exchange, head: bytes, silence_seconds: float) -> None:
         """Send *head* and wait until *exchange* has heard what it needs.
@@ -99,6 +121,8 @@ class Wire(asyncio.BufferedProtocol):
         while True:
             if self._full:
                 return self._lend_full(most_bytes)
+            if self._has_slice():
+                return self._lend_some(most_bytes)
             if not self._left:
                 return None
             if self._failure is not None:
@@ -106,6 +130,7 @@ class Wire(asyncio.BufferedProtocol):
             if self._owed and self._stock.is_short:
                 self._owed = False
                 return RECALL
+            self._resume()  # under a limit it was paused until somebody came
             if await self._wait(patience) or self._full or self._failure is not None:
                 continue
             if self._aside:
@@ -131,11 +156,24 @@ class Wire(asyncio.BufferedProtocol):
     # -- reading ---------------------------------------------------------------------------
 
     def _has_some(self) -> bool:
-        return self._filling is not None and self._filling.filled > self._filling.given
+        return self._filling is not None and self._filling.unread > 0
+
+    def _has_slice(self) -> bool:
+        """Whether a reader under a limit may go on."""
+        most, filling = self._stock.reads.most_bytes, self._filling
+        return most is not None and filling is not None and filling.unread >= most
+
+    def _is_ahead(self) -> bool:
+        """Whether the reader has to come before more is received."""
+        if self._stock.reads.most_bytes is None:
+            return len(self._full) >= self._stock.ahead
+        return bool(self._full) or self._has_slice()
 
     def _lend_some(self, most_bytes: int | None) -> Lent:
         assert self._filling is not None
         self._owed = True
+        if self._stock.reads.most_bytes is not None:
+            self._pause()  # the next slice has to be asked for
         return self._filling.lend(most_bytes)
 
     def _lend_last(self, most_bytes: int | None, failure: Exception) -> Lent:
@@ -156,7 +194,8 @@ class Wire(asyncio.BufferedProtocol):
         if buffer.given == buffer.filled:
             self._full.popleft()
             buffer.seal()
-            self._resume()
+            if self._stock.reads.most_bytes is None:
+                self._resume()
         return lent
 
     async def _wait(self, seconds: float) -> bool:
@@ -212,6 +251,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self.limit_ahead()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go; never nothing."""
@@ -219,7 +259,14 @@ class Wire(asyncio.BufferedProtocol):
             return self._scratch
         if self._filling is None and (buffer := self._stock.take()) is not None:
             self._filling = buffer
-        return self._scratch if self._filling is None else self._filling.room(self._left)
+        return self._scratch if self._filling is None else self._room(self._filling)
+
+    def _room(self, buffer: Buffer) -> memoryview:
+        room, most = buffer.room(self._left), self._stock.reads.most_bytes
+        if most is None or self._left <= most:
+            return room
+        # A loop may hand on more than was asked for; then there has to be room as well.
+        return room[: most - buffer.unread if buffer.unread < most else most]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take note of bytes that lie in the last buffer."""
@@ -269,7 +316,7 @@ class Wire(asyncio.BufferedProtocol):
         if self._aside:
             self._clean = False  # behind the end of the body
             self._aside.clear()
-        if len(self._full) < self._stock.ahead:
+        if not self._is_ahead():
             self._resume()
 
     def _begin_body(self, exchange: Exchange) -> None:
@@ -290,10 +337,11 @@ class Wire(asyncio.BufferedProtocol):
             count = self._left
         buffer.filled += count
         self._left -= count
-        if self._left and buffer.filled < buffer.size:
+        if not self._left or buffer.filled == buffer.size:
+            self._full.append(buffer)
+            self._filling = None
+        elif not self._has_slice():
             return
-        self._full.append(buffer)
-        self._filling = None
-        if self._left and len(self._full) >= self._stock.ahead:
+        if self._left and self._is_ahead():
             self._pause()
         self._tell()

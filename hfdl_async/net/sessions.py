@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import weakref
 from functools import lru_cache
 
 import aiohttp
@@ -26,6 +27,7 @@ from hfdl_async.net.answer import (
     Timeouts,
     wire_headers,
 )
+from hfdl_async.net.buffers import Reads
 from hfdl_async.net.foreign import (
     FOREIGN,
     FOREIGN_IN_BODY,
@@ -39,9 +41,12 @@ WIDE_READ_BYTES = MIB
 class SessionAnswer(Answer):
     """A response of aiohttp."""
 
-    def __init__(self, response: aiohttp.ClientResponse, request: Request) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, request: Request, reads: Reads | None = None
+    ) -> None:
         super().__init__(request, response.status)
         self._response = response
+        self._reads = reads or Reads()
 
     def header(self, name: str) -> str | None:
         """Return the first field of that name (any case)."""
@@ -53,6 +58,8 @@ class SessionAnswer(Answer):
 
     async def chunk(self, most_bytes: int | None = None) -> Lent:
         """Return the next bytes of the body; see `Answer.chunk`."""
+        if (limit := self._reads.most_bytes) is not None:
+            most_bytes = min(most_bytes or limit, limit)
         try:
             if most_bytes is not None:
                 return Lent(await self._response.content.read(most_bytes))
@@ -88,7 +95,10 @@ class Sessions:
         tls: ssl.SSLContext | None,
         user_agent: str,
         buffer_bytes: int,
+        reads: Reads | None = None,
     ) -> None:
+        self._reads = reads or Reads()
+        self._narrow: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
         self._resolver = resolver
         self._tls = tls
         self._user_agent = user_agent
@@ -137,6 +147,8 @@ class Sessions:
             LostConnectionError, ProtocolError: no usable answer; worth another try.
             UnsafeError: the certificate was refused, or a guarded name leads inside.
         """
+        limit = self._reads.most_bytes
+        buffer_bytes = min(self._buffer_bytes, limit or self._buffer_bytes)
         try:
             response = await self._pick(fresh=request.fresh).get(
                 yarl.URL(request.url.exact, encoded=True),
@@ -144,12 +156,30 @@ class Sessions:
                 allow_redirects=False,
                 max_headers=MAX_FIELDS,
                 timeout=_client_timeout(request.timeouts),
+                read_bufsize=buffer_bytes,
             )
         except FOREIGN as error:
             failure = translate_foreign(error, what=request.what, origin=request.url.origin)
             raise failure from quiet_foreign(error)
-        _watch_body(response, request.timeouts.body_seconds, self._buffer_bytes)
-        return SessionAnswer(response, request)
+        _watch_body(response, request.timeouts.body_seconds, buffer_bytes, limit)
+        self._limit_ahead(response)
+        return SessionAnswer(response, request, self._reads)
+
+    def _limit_ahead(self, response: aiohttp.ClientResponse) -> None:
+        """Let the kernel buffer no more than `Reads` says.
+
+        A connection that was limited stays so; once the limit is gone it carries no other request.
+        """
+        connection, ahead_bytes = response.connection, self._reads.ahead_bytes
+        protocol = connection.protocol if connection is not None else None
+        if protocol is None or (transport := protocol.transport) is None:
+            return  # the whole body came with the headers
+        if ahead_bytes is None:
+            if transport in self._narrow:
+                protocol.force_close()
+        elif (wire := transport.get_extra_info("socket")) is not None:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes // 2)
+            self._narrow.add(transport)
 
 
 class _Resolver(AbstractResolver):
@@ -179,23 +209,29 @@ def _client_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
     )
 
 
-def _widen(transport: asyncio.BaseTransport | None, length: int) -> None:
-    """Let one read of a long body take more than asyncio's 256 KiB, where that can be set.
+def _size_reads(transport: asyncio.BaseTransport | None, length: int, limit: int | None) -> None:
+    """Let one read of a long body take more than asyncio's 256 KiB, or less: at most *limit*.
 
     A quarter of the turns of the loop is worth a tenth of the CPU of a fast download. Other loops
     and TLS read in their own way; there the attribute is missing, or nobody looks at it.
     """
-    if transport is not None and length >= WIDE_READ_BYTES and hasattr(transport, "max_size"):
+    if transport is None or not hasattr(transport, "max_size"):
+        return
+    if limit is not None:
+        transport.max_size = limit
+    elif length >= WIDE_READ_BYTES:
         transport.max_size = WIDE_READ_BYTES
 
 
-def _watch_body(response: aiohttp.ClientResponse, seconds: float, buffer_bytes: int) -> None:
+def _watch_body(
+    response: aiohttp.ClientResponse, seconds: float, buffer_bytes: int, limit: int | None
+) -> None:
     """Shorten the silence that is tolerated from here on, now that the headers are here."""
     connection = response.connection
     protocol = connection.protocol if connection is not None else None
     if protocol is None or response.content.is_eof():
         return  # the whole body came with the headers
-    _widen(protocol.transport, response.content_length or 0)
+    _size_reads(protocol.transport, response.content_length or 0, limit)
     protocol.read_timeout = seconds
     # The running timer still has the longer span. It is restarted only while so little is here
     # that reading cannot have been paused: a paused connection has no timer, and needs none.

@@ -81,7 +81,11 @@ class HubSource:
 
     def describe_hold(self) -> str:
         """Return why nothing is sent just now, or an empty string."""
-        return self._hub.hops.transport.describe_hold()
+        return self._hub.hops.describe_hold()
+
+    def quota(self) -> tuple[int, float] | None:
+        """Return how many files the Hub lets us ask for still, and for how many seconds."""
+        return self._hub.hops.quota("resolve")
 
     async def begin(
         self, file: RemoteFile, span: ByteRange, *, whole: bool, fresh: bool

@@ -18,6 +18,7 @@ from hfdl_async.core.model import KIB, MIB
 from hfdl_async.core.options import MEMORY_BYTES
 from hfdl_async.net.addresses import Resolver, guarded
 from hfdl_async.net.answer import Answer, Request
+from hfdl_async.net.buffers import Reads
 from hfdl_async.net.failures import private_target, quiet, translate
 from hfdl_async.net.holds import Clock, Holds
 from hfdl_async.net.lane import Lane
@@ -59,6 +60,7 @@ class Transport:
         self.clock = clock
         self._connections = connections
         self._memory_bytes = memory_bytes
+        self._reads = Reads()
         self._holds = Holds(clock, on_hold)
         self._resolver = resolver
         self._tls = tls
@@ -85,6 +87,12 @@ class Transport:
                 await road.close()
         self._lane = self._sessions = None
 
+    def limit_reads(self, most_bytes: int | None, ahead_bytes: int | None) -> None:
+        """Read at most *most_bytes* at once, and let a peer send *ahead_bytes* ahead; None: any."""
+        self._reads.most_bytes, self._reads.ahead_bytes = most_bytes, ahead_bytes
+        if self._lane is not None:
+            self._lane.limit_ahead()
+
     async def get(self, request: Request) -> Answer:
         """Send *request* once its origin is not held; return when the headers are here.
 
@@ -93,9 +101,9 @@ class Transport:
             LostConnectionError, ProtocolError: no usable answer; worth another try.
             UnsafeError: the certificate was refused, or a guarded name leads inside.
         """
-        await self._holds.wait(request.url.origin)
         if request.guarded:
             await self._check_target(request)
+        await self._holds.wait(request.url.origin)  # last: a look-up takes time, too
         mark = guarded.set(request.guarded)
         try:
             if self._lane is not None and self._lane.serves(request):
@@ -115,6 +123,8 @@ class Transport:
             user_agent=user_agent,
             connections=self._connections,
             memory_bytes=self._memory_bytes,
+            wait=self._holds.wait,
+            reads=self._reads,
         )
 
     def _open_sessions(self) -> Sessions:
@@ -128,6 +138,7 @@ class Transport:
             tls=self._tls,
             user_agent=self._user_agent,
             buffer_bytes=min(max(share, 64 * KIB), 256 * KIB),
+            reads=self._reads,
         )
 
     async def _trusted(self) -> ssl.SSLContext:
@@ -167,9 +178,9 @@ class Transport:
         """Note that *origin* answered as it should."""
         self._holds.answered(origin)
 
-    def describe_hold(self) -> str:
-        """Return why nothing is sent just now, or an empty string."""
-        return self._holds.describe()
+    def describe_hold(self, hub: Origin | None = None) -> str:
+        """Return why nothing is sent just now, or an empty string; *hub* is called so."""
+        return self._holds.describe(hub)
 
 
 def _system_trust() -> ssl.SSLContext:

@@ -20,6 +20,7 @@ from hfdl_async.testing.memorysource import (
     broken,
     refused,
     short,
+    slow,
     stalled,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "remote_file",
     "sha256_of",
     "short",
+    "slow",
     "stalled",
 ]

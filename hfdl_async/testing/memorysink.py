@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anyio.lowlevel import checkpoint
 
-from hfdl_async.core.ledger import Ledger, split_at_cells
+from hfdl_async.core.ledger import Ledger, cell_of, split_at_cells
 from hfdl_async.core.model import ByteRange, Digest, PlannedFile, RemoteFile, ResumeFacts
 from hfdl_async.engine.ports import Part
 from hfdl_async.errors import HfdlError, IntegrityError, StorageError
@@ -94,8 +94,10 @@ class MemorySink:
         *,
         hashes_inline: bool = False,
         elsewhere: Mapping[str, bytes] | None = None,
+        one_writer_a_cell: bool = False,
     ) -> None:
         self.store = store or MemoryStore()
+        self.one_writer_a_cell = one_writer_a_cell
         self.log: list[str] = []
         self.parts: list[MemoryPart] = []
         self.open_parts: set[MemoryPart] = set()
@@ -201,6 +203,7 @@ class MemoryPart:
         self._ledger = Ledger(file.size_bytes)
         self._claimed = Ledger(file.size_bytes)
         self._hashed = 0
+        self._cells_in_work: set[int] = set()
         self.closed = False
 
     @property
@@ -244,7 +247,14 @@ class MemoryPart:
     async def write(self, offset: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
         """Write *pieces* one behind the other at *offset*."""
         span = ByteRange(offset, offset + sum(map(len, pieces)))
-        await self._step("write")
+        cells = {cell_of(part.start) for part in split_at_cells(span)}
+        if self._sink.one_writer_a_cell:
+            assert not cells & self._cells_in_work, f"{self._file.path}: two writes to one cell"
+        self._cells_in_work |= cells
+        try:
+            await self._step("write")
+        finally:
+            self._cells_in_work -= cells
         if span.stop > self._file.size_bytes:
             raise ValueError(f"{self._file.path}: {span} is outside the file")
         self.data[span.start : span.stop] = b"".join(pieces)

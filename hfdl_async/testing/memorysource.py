@@ -25,10 +25,12 @@ class Turn:
     """How one request goes: *serve* bytes arrive (None: all), then it ends as *then* says.
 
     `then` is an error to raise, "end" to stop without one, or "stall" to say nothing for ever.
+    `chunk_seconds` is how long each chunk takes, where that is not as for the others.
     """
 
     serve: int | None = None
     then: HfdlError | str = "end"
+    chunk_seconds: float | None = None
 
 
 GOOD = Turn()
@@ -52,6 +54,11 @@ def short(after: int) -> Turn:
 def stalled(after: int) -> Turn:
     """Return a request that falls silent after so many bytes."""
     return Turn(after, "stall")
+
+
+def slow(chunk_seconds: float) -> Turn:
+    """Return a request whose chunks take so long each."""
+    return Turn(chunk_seconds=chunk_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ class MemorySource:
         self.ignores_ranges: set[str] = set()
         self.contacted = False
         self.hold = ""
+        self.allowance: tuple[int, float] | None = None
         self._chunk_bytes = chunk_bytes
         self._backwards = backwards
         self._clock = clock
@@ -136,6 +144,10 @@ class MemorySource:
     def describe_hold(self) -> str:
         """Return what a test put into `hold`."""
         return self.hold
+
+    def quota(self) -> tuple[int, float] | None:
+        """Return what a test put into `allowance`."""
+        return self.allowance
 
     @asynccontextmanager
     async def open(
@@ -171,7 +183,8 @@ class MemorySource:
             if self._clock is None:
                 await checkpoint()
             else:
-                await self._clock.sleep(self._chunk_seconds)
+                own = turn.chunk_seconds
+                await self._clock.sleep(self._chunk_seconds if own is None else own)
             end = min(start + self._chunk_bytes, stop)
             while self._is_short(end - start):
                 yield Chunk(start, b"")

@@ -25,8 +25,7 @@ COMMANDS: Mapping[Command, str] = {
     "demo": "the whole thing on this machine alone, no network needed",
 }
 LATER = (
-    "--bandwidth", "--min-speed-percentage", "--speed-test-duration", "--speed-check-interval",
-    "--measure-time", "--trace-controller", "--proxy",
+    "--proxy",
     "--ca-bundle", "--events",
 )  # fmt: skip
 RESERVED = ("lock", "sync", "export", "import", "cache", "bench", "serve")
@@ -108,7 +107,20 @@ FLAGS: tuple[Flag, ...] = (
             "after success remove files that came from an older commit and are no longer in the "
             "repo; what you changed stays"),
     Flag("connections", ("--connections", "-t", "--threads", "--max-workers"), "Network",
-         "most connections at once: a number or auto", metavar="N", commands=_ONLINE),
+         "most connections at once: a number or auto; how many are used below it follows the "
+         "measured rate", metavar="N", commands=_ONLINE),
+    Flag("bandwidth", ("--bandwidth",), "Network",
+         "most to take: a rate (20MB), a share of the measured line (80%), or a timetable by local "
+         "time (08:00,5MB 19:00,off)", metavar="LIMIT", commands=_ONLINE),
+    Flag("speed_test_duration", ("--speed-test-duration", "--measure-time"), "Network",
+         "seconds of the download itself by which a share of the line is first reckoned "
+         "(default: 5)", metavar="S", commands=_ONLINE, knob=True),
+    Flag("min_speed_percentage", ("--min-speed-percentage",), "Network",
+         "a connection slower than this share of its peers' mean is replaced, 1 to 100 "
+         "(default: 5)", metavar="PERCENT", commands=_ONLINE, knob=True),
+    Flag("speed_check_interval", ("--speed-check-interval",), "Network",
+         "seconds between two looks at that; twice in a row must say so (default: 5)",
+         metavar="S", commands=_ONLINE, knob=True),
     Flag("endpoint", ("--endpoint",), "Network", "Hub or mirror (default: HF_ENDPOINT)",
          metavar="URL", commands=_ONLINE),
     Flag("token", ("--token",), "Network",
@@ -168,8 +180,13 @@ FLAGS: tuple[Flag, ...] = (
     _switch(("--quiet", "-q"), "Output", "only the final path (or table) on standard output",
             commands=(*_ONLINE, "demo")),
     _switch("--verbose", "Output", "debug log on standard error", commands=_EVERY),
+    Flag("trace_controller", ("--trace-controller",), "Output",
+         "write each decision about the number of connections, and what it was based on, to "
+         "this file", metavar="FILE", knob=True),
     _switch("--no-progress", "Output", "no progress display", commands=("download", "plan",
             "verify", "demo")),
+    _switch("--show-connections", "Output", "in the progress display, a row for each connection "
+            "instead of each file", knob=True, commands=("download", "plan")),
 )  # fmt: skip
 
 _BY_SPELLING = {spelling: flag for flag in FLAGS for spelling in flag.spellings}

@@ -183,7 +183,9 @@ def status(named: str | None, settings: Settings) -> int:
 
 def show(settings: Settings) -> Display | None:
     """Return the display for this invocation; a debug log and moving bars do not mix."""
-    return choose(settings.progress, plain=settings.verbose) if settings.progress else None
+    if not settings.progress:
+        return None
+    return choose(True, plain=settings.verbose, connections=settings.show_connections)
 
 
 def failed(

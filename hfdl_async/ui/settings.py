@@ -21,6 +21,7 @@ class Settings:
     Attributes:
         options: keywords for the API, still text; they parse.
         progress: whether a display is wanted at all.
+        show_connections: it has a row for each connection instead of each file.
         extra: options of one command only (`repair`, `keep`, ...).
         notes: what to tell the user once, on standard error.
     """
@@ -30,6 +31,7 @@ class Settings:
     quiet: bool = False
     verbose: bool = False
     progress: bool = True
+    show_connections: bool = False
     extra: dict[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -66,6 +68,7 @@ def settle(command: str, given: Mapping[str, object], environ: Mapping[str, str]
         quiet=quiet,
         verbose=bool(rest.pop("verbose", False)),
         progress=not (quiet or rest.pop("no_progress", False) or bars_off),
+        show_connections=bool(rest.pop("show_connections", False)),
         extra=rest,
         notes=tuple(notes),
     )

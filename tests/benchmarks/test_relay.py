@@ -80,3 +80,18 @@ def test_a_bucket_without_a_rate_never_waits() -> None:
     bucket = Bucket(None)
     bucket.take(10**12, 0.0)
     assert bucket.wait_seconds(0.0) == 0
+
+
+def test_one_connection_falls_silent_and_the_next_one_is_whole(port: int) -> None:
+    (outer,) = free_ports(1)
+    with running_relay({outer: port}, Line(rate_total=100 * MB)) as relay:
+        relay.break_after(1 * MB, 0)
+        with socket.create_connection(("127.0.0.1", outer)) as connection:
+            connection.sendall(b"go")
+            got = 0
+            while got < 1 * MB:
+                got += len(connection.recv(64 * KIB))
+            connection.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                list(iter(lambda: connection.recv(64 * KIB), b""))
+        assert fetch(outer) == ANSWER

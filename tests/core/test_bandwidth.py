@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfdl_async.core.bandwidth import Bucket, burst_bytes, read_bytes
+from hfdl_async.core.bandwidth import Bucket, burst_bytes, read_bytes, window_bytes
 from hfdl_async.core.model import KIB, MIB
 
 rates = st.floats(20_000, 1e9)
@@ -111,3 +111,23 @@ def test_reads_are_as_small_as_the_limit_asks_for(
     rate: float | None, readers: int, size: int
 ) -> None:
     assert read_bytes(rate, readers) == size
+
+
+@pytest.mark.parametrize(
+    ("rate", "readers", "size"), [(20e6, 8, 625_000), (20e6, 1, 5_000_000), (1e6, 16, 64 * KIB)]
+)
+def test_peers_together_send_no_more_than_a_burst_ahead(
+    rate: float, readers: int, size: int
+) -> None:
+    assert window_bytes(rate, readers) == size
+
+
+def test_each_waits_for_its_own_debt_and_those_before_it() -> None:
+    bucket = Bucket(1_000_000.0)
+    bucket.set_rate(100.0, 1_000_000.0)
+    bucket.charge(100.0, 1_250_000)
+    assert bucket.owed_seconds(100.0) == pytest.approx(1.0)
+    assert bucket.owed_seconds(100.0, behind=400_000) == pytest.approx(0.6)
+    assert bucket.owed_seconds(100.5, behind=600_000) == 0.0
+    bucket.set_rate(100.5, None)
+    assert bucket.owed_seconds(100.5) == 0.0

@@ -18,9 +18,11 @@ from hfdl_async.core.options import (
     from_environment,
     option_names,
     overlaid,
+    parse_bandwidth,
     parse_seconds,
     parse_size,
 )
+from hfdl_async.core.timetable import Limit, Timetable
 from hfdl_async.errors import UsageError
 
 # (public name, value, field, what it becomes): each option as text, and typed where that differs
@@ -47,16 +49,34 @@ GOOD: list[tuple[str, object, str, object]] = [
     ("prune", "1", "prune", True),
     ("prune", False, "prune", False),
     ("connections", "auto", "connections", None),
+    ("trace_controller", "a/trace", "trace_controller", Path("a/trace")),
+    ("trace_controller", None, "trace_controller", None),
     ("connections", "16", "connections", 16),
     ("connections", 16, "connections", 16),
     ("chunk_size", "auto", "chunk_size_bytes", None),
     ("chunk_size", "8192", "chunk_size_bytes", 8192),
     ("chunk_size", "1MiB", "chunk_size_bytes", MIB),
+    ("bandwidth", "20MB/s", "bandwidth", Limit(rate=20e6)),
+    ("bandwidth", "80%", "bandwidth", Limit(percent=80)),
+    ("bandwidth", 95, "bandwidth", Limit(percent=95)),
+    ("bandwidth", None, "bandwidth", Limit()),
+    ("bandwidth", "off", "bandwidth", Limit()),
+    (
+        "bandwidth",
+        "08:00,5MB 19:00,off",
+        "bandwidth",
+        Timetable(((480, Limit(rate=5e6)), (1140, Limit()))),
+    ),
+    ("speed_test_duration", "3s", "speed_test_seconds", 3.0),
     ("memory", 64, "memory_bytes", 64 * MIB),
     ("memory", "1", "memory_bytes", MIB),
     ("memory", "1GiB", "memory_bytes", 1024 * MIB),
     ("file_size_threshold", "200", "file_size_threshold_bytes", 200 * MB),
     ("file_size_threshold", 1.5, "file_size_threshold_bytes", 1_500_000),
+    ("min_speed_percentage", "7.5", "min_speed_percentage", 7.5),
+    ("min_speed_percentage", "20%", "min_speed_percentage", 20.0),
+    ("min_speed_percentage", 100, "min_speed_percentage", 100.0),
+    ("speed_check_interval", "2s", "speed_check_seconds", 2.0),
     ("file_size_threshold", "32MiB", "file_size_threshold_bytes", 32 * MIB),
     ("min_free_space", "auto", "min_free_space_bytes", None),
     ("min_free_space", "5000", "min_free_space_bytes", 5000 * MB),
@@ -104,6 +124,12 @@ def test_the_table_above_and_the_keywords_cover_every_option() -> None:
 
 
 BAD: list[tuple[str, object]] = [
+    ("min_speed_percentage", 0.5),
+    ("min_speed_percentage", "101"),
+    ("min_speed_percentage", "nan"),
+    ("min_speed_percentage", True),
+    ("min_speed_percentage", "fast"),
+    ("speed_check_interval", 0),
     ("repo_type", "modle"),
     ("revision", "  "),
     ("include", 5),
@@ -115,6 +141,11 @@ BAD: list[tuple[str, object]] = [
     ("connections", MAX_CONNECTIONS + 1),
     ("connections", "many"),
     ("connections", True),
+    ("bandwidth", "fast"),
+    ("bandwidth", 0),
+    ("bandwidth", "150%"),
+    ("bandwidth", True),
+    ("speed_test_duration", "0"),
     ("memory", "0.9"),
     ("memory", "auto"),
     ("chunk_size", "0"),
@@ -180,8 +211,10 @@ def test_repairing_implies_looking() -> None:
 
 
 def test_without_a_number_the_ceiling_for_connections_is_chosen() -> None:
-    assert Options().connections_allowed == AUTO_CONNECTIONS
-    assert Options.parse({"connections": 3}).connections_allowed == 3
+    assert Options().ceiling(cores=4) == AUTO_CONNECTIONS
+    assert Options().ceiling(cores=1) < AUTO_CONNECTIONS
+    assert Options.parse({"memory": "1MiB"}).ceiling(cores=4) < AUTO_CONNECTIONS
+    assert Options.parse({"connections": 3}).ceiling(cores=4) == 3
 
 
 def test_the_environment_names_options_and_nothing_else() -> None:
@@ -246,7 +279,7 @@ def test_any_text_is_an_option_or_a_usage_error(values: dict[str, str]) -> None:
         Options.parse(values)
     except UsageError as error:
         message = error.message
-    assert not message or re.match(rf"({'|'.join(values)}): ", message)
+    assert not message or re.match(rf"({'|'.join(values)})\b", message)
 
 
 @pytest.mark.parametrize("directory", ["models", "downloads"])
@@ -290,3 +323,10 @@ def test_every_refusal_that_is_lifted_has_its_warning() -> None:
     warnings = Options.parse({"allow": list(ALLOWABLE)}).warnings
     assert len(warnings) == len(ALLOWABLE)
     assert all(any(name in warning for warning in warnings) for name in ALLOWABLE)
+
+
+def test_a_limit_that_cannot_be_is_refused_with_what_could_be() -> None:
+    with pytest.raises(UsageError, match="bandwidth: 'fast' is not a size") as caught:
+        parse_bandwidth("fast")
+    assert "20MB" in (caught.value.hint or "")
+    assert parse_bandwidth("5MB") == Limit(rate=5e6)

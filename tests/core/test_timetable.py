@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdl_async.core.options import parse_size
-from hfdl_async.core.timetable import Bandwidth, Limit, Timetable, parse_bandwidth
+from hfdl_async.core.timetable import Bandwidth, Limit, Timetable, parse_limits
 
 
 def parse(value: object) -> Bandwidth:
-    return parse_bandwidth(value, lambda text: parse_size(text, bare_unit=1))
+    return parse_limits(value, lambda text: parse_size(text, bare_unit=1))
 
 
 @pytest.mark.parametrize(

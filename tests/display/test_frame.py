@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from hfdl_async.core.progress import ActiveFile, Phase, Snapshot
+from hfdl_async.core.progress import ActiveFile, ConnectionView, Phase, Snapshot
 from hfdl_async.display.frame import Look, frame, line
 from hfdl_async.display.narrator import Line
 from tests.display.samples import HOSTILE, RAW, snapshot
@@ -95,3 +95,25 @@ def test_hostile_names_and_notes_are_harmless() -> None:
     lines = [text.plain for text in frame(HOSTILE, view, Look(79, 24))]
     assert not any(raw in text for text in lines for raw in RAW)
     assert "[red]" in lines[0]  # shown, not taken for markup
+
+
+def test_connections_may_be_shown_instead_of_files() -> None:
+    flows = tuple(
+        ConnectionView("model-00001.safetensors", n << 24, (n + 1) << 24, 8.7e6, 12.0, "receiving")
+        for n in range(30)
+    )
+    look = Look(79, 24)
+    view = replace(snapshot(), flows=flows)
+    _, _, heading, first, *rest = (
+        text.plain for text in frame("org/model", view, look, connections=True)
+    )
+    assert heading.split() == ["file", "range", "rate", "age", "state"]
+    assert first.split()[:2] == ["model-00001.safetensors", "0-16"]
+    assert len(rest) == 17
+    assert rest[-1] == "  … and 13 more connections"
+
+
+def test_files_are_shown_while_there_is_no_connection() -> None:
+    look = Look(79, 24)
+    with_table = frame("org/model", snapshot(), look, connections=True)
+    assert [text.plain for text in with_table] == shown(snapshot(), 79)

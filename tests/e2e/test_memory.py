@@ -125,12 +125,7 @@ async def test_a_slow_disk_makes_the_network_wait_and_not_the_memory_grow(
         run = Run(
             Plan(repo, COMMIT, tmp_path, (PlannedFile(FILE, Action.FETCH),), 0),
             Ports(HubSource(Hub(transport, repo), COMMIT), folder, clock, lambda: 0.0),
-            Line(
-                FixedController(connections),
-                clock,
-                on_change=lambda _: None,
-                buffers_bytes=memory_bytes,
-            ),
+            Line(FixedController(connections), clock, buffers_bytes=memory_bytes),
             Bus(),
             Tally(clock.monotonic()),
             Settings(threshold_bytes=MIB, policy=Policy()),

@@ -16,7 +16,6 @@ import re
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -259,6 +258,10 @@ PROOFS = {
     "--min-free-space in MB": (f"{BAD}test_a_number_for_min_free_space_is_strict",),
     "--verify: verify existing": (f"{HERE}test_verify_and_fix_broken_and_force",),
     "--file-size-threshold in MB": (THRESHOLD,),
+    "--min-speed-percentage": (
+        f"{HERE}test_the_speed_options_mean_something",
+        "engine/test_inflight.py::test_a_connection_far_below_its_peers_is_replaced",
+    ),
     'HFDownloader("username/model_name")': (f"{HERE}test_the_old_class_downloads",),
     "the advanced configuration": (f"{HERE}test_the_advanced_configuration_works_as_it_stands",),
     "small files (<200MB by default)": (THRESHOLD,),
@@ -390,26 +393,20 @@ def test_min_free_space_of_the_class_is_in_mb(endpoint_in_use: HostedRepo, place
         HFDownloader("username/model_name", min_free_space=10**9).download()
 
 
-@pytest.mark.parametrize("name", ["min_speed_percentage", "speed_test_duration"])
-def test_what_comes_later_is_accepted_by_the_class_with_a_warning(
-    endpoint_in_use: HostedRepo, place: Path, name: str
-) -> None:
-    with pytest.warns(UserWarning, match=name):
-        downloader = HFDownloader("username/model_name", **{name: 5})  # type: ignore[arg-type]
+def test_the_speed_options_mean_something(endpoint_in_use: HostedRepo, shell: OpenShell) -> None:
+    downloader = HFDownloader("username/model_name", min_speed_percentage=5, speed_test_duration=5)
     assert downloader.download() is True
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        HFDownloader("username/model_name")
-
-
-@pytest.mark.parametrize(
-    "option", ["--min-speed-percentage", "--speed-test-duration", "--speed-check-interval"]
-)
-def test_what_comes_later_is_unknown_to_the_command(shell: OpenShell, option: str) -> None:
-    ended = shell().run("username/model_name", option, "5").check(2)
-    assert option in ended.errors[0]
-    said = next(said for said in table() if option in said)
-    assert table()[said][0] == "⧗"
+    options = [
+        "--min-speed-percentage",
+        "5",
+        "--speed-test-duration",
+        "5",
+        "--speed-check-interval",
+        "5",
+    ]
+    shell().run("username/model_name", *options).check(0)
+    ended = shell().run("username/model_name", "--min-speed-percentage", "0").check(2)
+    assert "not a percentage from 1 to 100" in ended.errors[0]
 
 
 def test_a_mistake_in_an_argument_is_an_error_of_ours(endpoint_in_use: HostedRepo) -> None:

@@ -55,7 +55,8 @@ class Rig:
         self.events: list[Event] = []
         self.bus.listen(self.events.append)
         self.decisions: list[Decision] = []
-        self.line = Line(self.controller, self.clock, on_change=self.decisions.append)
+        self.line = Line(self.controller, self.clock)
+        self.line.watch(lambda now: None, on_change=self.decisions.append)
         self.tally = Tally(self.clock.monotonic())
         items = self.items
         if items is None:
@@ -109,7 +110,7 @@ class Rig:
         assert self.source.open_requests == 0
         assert self.sink.open_parts == set()
         assert self.line.busy == 0
-        assert self.line.permits.borrowed_tokens == 0
+        assert self.line.permits.held == 0
         for path, content in self.sink.files.items():
             assert content == self.source.contents[path]
         for part in self.sink.parts:

@@ -8,8 +8,10 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from hfdl_async.core.controller import FixedController
+from hfdl_async.core.controller import Decision, FixedController, Sample
 from hfdl_async.core.events import (
+    ConcurrencyChanged,
+    ConnectionReplaced,
     FileFailed,
     FilePublished,
     FileResumed,
@@ -87,7 +89,7 @@ class Contended(MemorySource):
 async def test_no_permit_goes_from_hand_to_hand() -> None:
     source = Contended({})
     rig = Rig(MANY, source=source, sink=MemorySink(hashes_inline=True))
-    source.waiting = lambda: rig.line.permits.statistics().tasks_waiting
+    source.waiting = lambda: rig.line.permits.waiting
     await rig.run()
     assert source.peak_requests == 4
     assert source.most_waiting == 0
@@ -644,3 +646,54 @@ async def test_lost_connections_before_first_contact_are_tried_max_retries_times
     assert len(rig.source.asked) == 4
     assert isinstance(rig.error("a"), NetworkError)
     assert not isinstance(rig.error("a"), LostConnectionError)
+
+
+async def test_a_snapshot_has_every_request_in_flight_and_none_afterwards() -> None:
+    contents = {"a": b"x" * 100, "b": b"y" * 50}
+    rig = Rig(contents)
+    rig.source.script("a", stalled(40))
+    rig.source.script("b", stalled(0))
+    seen: list[list[tuple[str, int, int, str]]] = []
+
+    def look(now_seconds: float) -> None:
+        flows = rig.tally.snapshot(now_seconds).flows
+        seen.append([(flow.path, flow.start, flow.stop, flow.state) for flow in flows])
+
+    rig.line.watch(look)
+    await rig.run()
+    assert [("a", 0, 100, "receiving"), ("b", 0, 50, "receiving")] in seen
+    assert rig.tally.snapshot(rig.clock.monotonic()).flows == ()
+
+
+class Shrinking:
+    """A law that takes three of four connections back at its first tick, and gives them later."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def start(self) -> Decision:
+        return Decision(4, None, "start", "HOLD")
+
+    def observe(self, sample: Sample) -> Decision:
+        self.ticks += 1
+        return Decision(1 if self.ticks < 40 else 3, None, f"tick {self.ticks}", "HOLD")
+
+
+async def test_fewer_connections_cost_no_byte_no_retry_and_no_file() -> None:
+    clock = ManualClock()
+    contents = {name: name.encode() * 400 for name in "abcdefgh"}
+    source = MemorySource({}, clock=clock, chunk_seconds=0.06)  # six seconds a file
+    rig = Rig(contents, source=source, clock=clock, controller=Shrinking(), threshold_bytes=1)
+    in_flight: list[tuple[float, int]] = []
+    rig.line.watch(lambda now: in_flight.append((now, rig.line.busy)))
+    await rig.run()
+    assert set(rig.statuses().values()) == {"downloaded"}
+    assert rig.told(SegmentRetried) == []
+    assert rig.told(ConnectionReplaced) == []
+    assert rig.tally.bytes_from_wire <= sum(map(len, contents.values())) + 3 * 4
+    began = in_flight[0][0]
+    assert {busy for now, busy in in_flight if now < began + 2} == {4}
+    assert {busy for now, busy in in_flight if began + 3 < now < began + 15} == {1}
+    assert max(busy for now, busy in in_flight if now > began + 22) == 3
+    assert [change.connections for change in rig.told(ConcurrencyChanged)] == [1, 3]
+    assert rig.told(ConcurrencyChanged)[0].reason == "tick 1"

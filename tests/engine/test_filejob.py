@@ -176,7 +176,7 @@ async def test_what_was_worthless_once_is_not_saved_the_second_time() -> None:
 
 
 def line() -> Line:
-    return Line(FixedController(1), ManualClock(), on_change=lambda decision: None)
+    return Line(FixedController(1), ManualClock())
 
 
 async def test_starting_over_waits_until_no_request_writes_any_more() -> None:

@@ -6,8 +6,17 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Sample
-from hfdl_async.engine.line import Line
+from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
+from hfdl_async.engine.line import (
+    FEW_CONNECTIONS,
+    FIRST_LOOK_SECONDS,
+    FULL_BYTES_PER_SECOND,
+    Cut,
+    Flow,
+    Line,
+    Outlook,
+)
+from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS
 from hfdl_async.testing.fakes import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -18,14 +27,16 @@ class Recorder:
     """A controller that wants what it is told to want, and remembers what it saw."""
 
     target: int = 4
+    start_rate: float | None = None
+    mode: Mode = "FIXED"
     seen: list[Sample] = field(default_factory=list)
 
     def start(self) -> Decision:
-        return Decision(self.target, None, "start", "FIXED")
+        return Decision(self.target, None, "start", self.mode)
 
     def observe(self, sample: Sample) -> Decision:
         self.seen.append(sample)
-        return Decision(self.target, None, "told to", "FIXED")
+        return Decision(self.target, self.start_rate, "told to", self.mode)
 
 
 @dataclass
@@ -35,7 +46,8 @@ class Wired:
     changes: list[Decision] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.line = Line(self.controller, self.clock, on_change=self.changes.append)
+        self.line = Line(self.controller, self.clock)
+        self.line.watch(lambda now: None, on_change=self.changes.append)
 
 
 async def test_a_tick_says_what_happened_since_the_last() -> None:
@@ -60,7 +72,6 @@ async def test_a_tick_says_what_happened_since_the_last() -> None:
     assert (first.throttled, first.retry_after, first.failed, first.done) == (1, 7.0, 0, 0)
     assert (second.throttled, second.retry_after, second.failed, second.done) == (0, 0.0, 1, 1)
     assert second.bytes == 0
-    assert first.starved
 
 
 async def test_a_decision_resizes_the_permits_and_is_told_once() -> None:
@@ -68,7 +79,7 @@ async def test_a_decision_resizes_the_permits_and_is_told_once() -> None:
     wired.controller.target = 2
     wired.line.tick()
     wired.line.tick()
-    assert wired.line.allowed == wired.line.permits.total_tokens == 2
+    assert wired.line.allowed == wired.line.permits.opened == 2
     assert [decision.target for decision in wired.changes] == [2]
 
 
@@ -90,13 +101,14 @@ async def test_permits_that_are_held_when_there_are_fewer_come_back_one_by_one()
         assert inside == 4
         wired.controller.target = 1
         wired.line.tick()
-        assert wired.line.permits.borrowed_tokens == 4
+        assert wired.line.permits.held == 4
         wired.controller.target = 6
+        wired.clock.advance(OPENING_SECONDS)
         wired.line.tick()
         await anyio.wait_all_tasks_blocked()
         assert inside == 6
         release.set()
-    assert wired.line.permits.borrowed_tokens == 0
+    assert wired.line.permits.held == 0
 
 
 async def test_a_silent_flow_is_cut_and_one_that_speaks_or_is_not_read_is_not() -> None:
@@ -130,7 +142,7 @@ async def test_the_first_reason_to_cut_stays() -> None:
 
 async def test_the_line_ticks_while_there_are_flows_and_sleeps_otherwise() -> None:
     clock = ManualClock()
-    line = Line(FixedController(2), clock, on_change=lambda decision: None)
+    line = Line(FixedController(2), clock)
     ticks: list[float] = []
     unwatch = line.watch(ticks.append)
     async with anyio.create_task_group() as group:
@@ -150,3 +162,210 @@ async def test_the_line_ticks_while_there_are_flows_and_sleeps_otherwise() -> No
     unwatch()
     line.tick()
     assert len(ticks) <= 7
+
+
+def flows(wired: Wired, count: int) -> list[Flow]:
+    """Begin so many requests that are answered at once."""
+    begun = [wired.line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(count)]
+    for flow in begun:
+        flow.listen(wired.clock.monotonic())
+    return begun
+
+
+def sampled(wired: Wired) -> Sample:
+    """Tick after half a second and return what was measured."""
+    wired.clock.advance(TICK_SECONDS)
+    wired.line.tick()
+    return wired.controller.seen[-1]
+
+
+async def test_a_tick_is_starved_unless_the_allowed_connections_had_work() -> None:
+    wired = Wired()
+    begun = flows(wired, 3)
+    assert sampled(wired).starved
+    begun += flows(wired, 1)
+    assert not sampled(wired).starved
+    for flow in begun:
+        wired.line.end(flow, failed=False)
+    assert not sampled(wired).starved  # there were four when it began
+    assert sampled(wired).starved
+
+
+async def test_a_tick_is_not_starved_while_requests_are_paced() -> None:
+    wired = Wired()
+    flows(wired, 1)
+    wired.controller.start_rate = 2.0
+    assert sampled(wired).starved
+    assert wired.line.permits.starts.rate == 2.0
+    assert not sampled(wired).starved
+
+
+async def test_a_tick_is_not_starved_while_a_server_said_to_wait() -> None:
+    wired = Wired()
+    first, *_ = flows(wired, 2)
+    wired.line.end(first, failed=True, throttled=1.2)
+    assert [sampled(wired).starved for _ in range(4)] == [False, False, False, True]
+
+
+async def test_a_connection_that_was_replaced_invalidates_the_tick_and_is_no_failure() -> None:
+    wired = Wired()
+    begun = flows(wired, 4)
+    begun[0].cut("no byte for 15 s")
+    wired.line.end(begun[0], failed=True)
+    flows(wired, 1)
+    sample = sampled(wired)
+    assert (sample.failed, sample.done, sample.starved) == (0, 0, True)
+    wired.line.replaced()
+    assert sampled(wired).starved
+    assert not sampled(wired).starved
+
+
+async def test_after_a_shrink_the_newest_requests_are_cut_once_they_had_two_seconds() -> None:
+    wired = Wired()
+    begun = flows(wired, 4)
+    wired.controller.target = 2
+    sampled(wired)
+    wired.clock.advance(RETIRE_SECONDS - 0.1)
+    wired.line.follow()
+    assert [flow.cut_kind for flow in begun] == [None] * 4
+    wired.clock.advance(0.1)
+    wired.line.follow()
+    assert [flow.cut_kind for flow in begun] == [None, None, Cut.SURPLUS, Cut.SURPLUS]
+    for flow in begun[2:]:
+        wired.line.end(flow, failed=True)
+    sample = sampled(wired)
+    assert (sample.failed, sample.done, sample.busy_high) == (0, 0, 4)
+    assert not sample.starved
+
+
+async def test_a_request_that_would_begin_anew_is_never_too_many() -> None:
+    wired = Wired()
+    begun = flows(wired, 2)
+    begun[1].whole = True
+    wired.controller.target = 1
+    sampled(wired)
+    wired.clock.advance(RETIRE_SECONDS)
+    wired.line.follow()
+    assert [flow.cut_kind for flow in begun] == [Cut.SURPLUS, None]
+
+
+async def test_a_shrink_is_carried_out_between_two_ticks() -> None:
+    wired = Wired(clock=ManualClock())
+    async with anyio.create_task_group() as group:
+        group.start_soon(wired.line.run)
+        *_, last = flows(wired, 4)
+        wired.controller.target = 3
+        began = wired.clock.monotonic()
+        while last.cut_kind is None:
+            await anyio.lowlevel.checkpoint()
+        seconds = wired.clock.monotonic() - began
+        group.cancel_scope.cancel()
+    assert seconds == pytest.approx(TICK_SECONDS + RETIRE_SECONDS, abs=2 * OPENING_SECONDS)
+
+
+async def test_a_growth_is_carried_out_between_two_ticks() -> None:
+    wired = Wired(clock=ManualClock())
+    wired.controller.target = 40
+    async with anyio.create_task_group() as group:
+        group.start_soon(wired.line.run)
+        flows(wired, 4)
+        while not wired.changes:
+            await anyio.lowlevel.checkpoint()
+        began = wired.clock.monotonic()
+        while wired.line.permits.opened < 40:
+            assert wired.line.permits.opened <= wired.line.allowed == 40
+            await anyio.lowlevel.checkpoint()
+        seconds = wired.clock.monotonic() - began
+        group.cancel_scope.cancel()
+    assert seconds == pytest.approx(4 * OPENING_SECONDS)
+
+
+async def test_a_disk_that_is_slow_blocks_the_tick() -> None:
+    wired = Wired()
+    flows(wired, 1)
+    with wired.line.writing():
+        assert sampled(wired).blocked
+    assert not sampled(wired).blocked
+
+
+async def test_the_law_hears_what_is_still_to_come_from_all_downloads_of_the_line() -> None:
+    wired = Wired()
+    wired.line.watch(lambda now: None, outlook=lambda: Outlook(30, (100, 60.0)))
+    gone = wired.line.watch(lambda now: None, outlook=lambda: Outlook(12, (99, 50.0)))
+    sample = sampled(wired)
+    assert (sample.planned, sample.quota_left, sample.quota_seconds) == (42, 99, 50.0)
+    gone()
+    sample = sampled(wired)
+    assert (sample.planned, sample.quota_left, sample.quota_seconds) == (30, 100, 60.0)
+
+
+async def test_the_silence_between_two_downloads_belongs_to_no_tick() -> None:
+    clock = ManualClock()
+    recorder = Recorder()
+    line = Line(recorder, clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        for _ in range(2):
+            line.end(line.begin(anyio.CancelScope(), silence_seconds=30), failed=False)
+            await clock.sleep(20.0)
+        group.cancel_scope.cancel()
+    assert [sample.dt for sample in recorder.seen] == pytest.approx([TICK_SECONDS] * 2)
+
+
+async def test_the_first_ramp_ticks_faster_where_answers_come_at_once() -> None:
+    clock = ManualClock()
+    recorder = Recorder(mode="RAMP0")
+    line = Line(recorder, clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        await clock.sleep(0.02)
+        flow.listen(clock.monotonic())
+        while len(recorder.seen) < 3:
+            await anyio.lowlevel.checkpoint()
+        recorder.mode = "HOLD"
+        while len(recorder.seen) < 7:
+            await anyio.lowlevel.checkpoint()
+        recorder.mode = "RAMP0"  # a later one
+        while len(recorder.seen) < 9:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    lengths = [sample.dt for sample in recorder.seen[1:]]
+    assert lengths == pytest.approx([0.16, 0.16, 0.16] + [TICK_SECONDS] * 5)
+
+
+async def test_the_first_ramp_takes_its_time_where_answers_do() -> None:
+    clock = ManualClock()
+    recorder = Recorder(mode="RAMP0")
+    line = Line(recorder, clock)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        await clock.sleep(0.1)
+        flow.listen(clock.monotonic())
+        while len(recorder.seen) < 3:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert [sample.dt for sample in recorder.seen] == pytest.approx([TICK_SECONDS] * 3)
+
+
+@pytest.mark.parametrize(("filled", "allowed"), [(True, 5), (False, 8)])
+async def test_a_download_begins_with_a_few_connections_and_stays_there_if_they_fill_the_line(
+    filled: bool, allowed: int
+) -> None:
+    clock = ManualClock(auto=False)
+    line = Line(Recorder(8), clock, if_fast=lambda: Recorder(5))
+    ticks: list[float] = []
+    line.watch(ticks.append)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        await anyio.wait_all_tasks_blocked()
+        assert line.allowed == line.permits.opened == FEW_CONNECTIONS
+        clock.advance(FIRST_LOOK_SECONDS)
+        enough = FULL_BYTES_PER_SECOND * FIRST_LOOK_SECONDS
+        line.received(flow, round(enough) - (not filled), clock.monotonic())
+        await anyio.wait_all_tasks_blocked()
+        assert line.allowed == line.permits.opened == allowed
+        assert len(ticks) == 1  # so that workers come
+        group.cancel_scope.cancel()

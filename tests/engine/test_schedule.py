@@ -142,3 +142,51 @@ async def test_there_is_no_barrier_between_small_and_big_files() -> None:
     asked = [asked.path for asked in source.asked]
     assert asked == ["slow", "small", "big"]  # small ones by their paths
     assert source.peak_requests >= 2
+
+
+async def begun(content: bytes) -> tuple[Schedule, Piece]:
+    schedule, sink = scheduled(fetch("f", content)), MemorySink()
+    work = schedule.take()
+    await opened(schedule, work, sink)
+    assert work is not None
+    piece = schedule.take(work.job)
+    assert isinstance(piece, Piece)
+    return schedule, piece
+
+
+async def test_a_split_piece_keeps_its_front_and_shares_its_turn() -> None:
+    schedule, piece = await begun(bytes(90))
+    rest = piece.split_at(60)
+    assert (piece.span, rest.span) == (ByteRange(0, 60), ByteRange(60, 90))
+    assert rest.turn is piece.turn
+    schedule.give(rest)
+    assert schedule.take() is rest
+    assert schedule.take() is None
+
+
+async def test_a_duplicate_shares_its_turn_and_both_are_raced() -> None:
+    _, piece = await begun(bytes(90))
+    twin = piece.twin_from(60)
+    assert (piece.span, twin.span) == (ByteRange(0, 90), ByteRange(60, 90))
+    assert (piece.raced, twin.raced, piece.duplicate, twin.duplicate) == (True, True, False, True)
+    assert twin.turn is piece.turn
+
+
+async def test_what_was_given_back_of_a_file_that_ended_is_not_taken() -> None:
+    schedule, piece = await begun(bytes(90))
+    schedule.give(piece.split_at(60))
+    piece.job.ended = True
+    assert schedule.take() is None
+
+
+async def test_workers_are_idle_only_when_nothing_is_left_to_begin() -> None:
+    schedule, _ = await begun(bytes(90))
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(schedule.wait)
+        await anyio.wait_all_tasks_blocked()
+        assert schedule.idle_workers == 2
+        schedule.add(fetch("g", b"g"))
+        await anyio.wait_all_tasks_blocked()
+        assert schedule.idle_workers == 0
+        schedule.close()

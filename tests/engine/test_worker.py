@@ -7,15 +7,13 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
+from hfdl_async.core.bandwidth import burst_bytes
 from hfdl_async.core.controller import Decision, FixedController, Sample
 from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
 from hfdl_async.core.model import KIB, MIB, ByteRange, Chunk, RemoteFile
 from hfdl_async.core.retry import MAX_STATED_WAIT_SECONDS, Policy
-from hfdl_async.engine.worker import (
-    BATCH_SECONDS,
-    WRITE_BATCH_BYTES,
-    batch_bytes,
-)
+from hfdl_async.core.timetable import Limit
+from hfdl_async.engine.batch import BATCH_SECONDS, WRITE_BATCH_BYTES
 from hfdl_async.errors import (
     LinkRefusedError,
     NetworkError,
@@ -255,16 +253,6 @@ async def test_on_a_slow_line_what_came_is_written_before_its_batch_is_full() ->
     assert writes == ["write f 0..65536", "write f 65536..131072"]
 
 
-@pytest.mark.parametrize("memory_bytes", [MIB, 32 * MIB])
-@pytest.mark.parametrize("connections", [1, 8, 16, 64, 256])
-def test_batches_of_all_connections_together_take_half_of_the_memory(
-    memory_bytes: int, connections: int
-) -> None:
-    size = batch_bytes(memory_bytes, connections)
-    assert size * connections <= memory_bytes // 2
-    assert size == WRITE_BATCH_BYTES or (size + 1) * connections > memory_bytes // 2
-
-
 async def test_a_source_without_memory_gets_back_what_was_gathered() -> None:
     source = MemorySource({}, chunk_bytes=4 * KIB, most_leased_bytes=16 * KIB)
     rig = Rig({"f": bytes(64 * KIB)}, source=source, threshold_bytes=1000)
@@ -355,3 +343,55 @@ async def test_what_had_arrived_when_the_run_was_cancelled_is_kept() -> None:
             group.start_soon(rig.engine.run)  # no ticks: the silence goes unnoticed
     rig.check_nothing_is_left()
     assert rig.sink.store.kept(rig.plan.files[0].file).spans == (ByteRange(0, 7),)
+
+
+async def test_a_limit_holds_for_all_connections_together_from_end_to_end() -> None:
+    rate, chunk, clock = 1e6, 16 * KIB, ManualClock()
+    content, arrived = bytes(3 * MIB), list[tuple[float, int]]()
+    rig = Rig(
+        {"a": content, "b": content, "c": content},
+        source=MemorySource({}, chunk_bytes=chunk),
+        clock=clock,
+    )
+    rig.line.limiter.set_bandwidth(Limit(rate=rate))
+    receive = rig.tally.received
+
+    def received(count: int, now_seconds: float) -> None:
+        arrived.append((now_seconds, count))
+        receive(count, now_seconds)
+
+    rig.tally.received = received  # type: ignore[method-assign]
+    await rig.run()
+    assert len(rig.sink.files) == 3
+    readers, least = rig.source.peak_requests, burst_bytes(rate)
+    for first in range(0, len(arrived), 7):
+        start, total = arrived[first][0], 0
+        for at, count in arrived[first:]:
+            total += count
+            assert total <= rate * (at - start) + least + readers * chunk
+    assert clock.monotonic() - 1000.0 >= (9 * MIB - least) / rate - 0.1
+
+
+async def test_a_run_that_is_cancelled_while_it_waits_keeps_what_it_has_received() -> None:
+    clock = ManualClock(auto=False)
+    rig = Rig({"a": bytes(MIB)}, source=MemorySource({}, chunk_bytes=64 * KIB), clock=clock)
+    rig.line.limiter.set_bandwidth(Limit(rate=1e3))
+    async with anyio.create_task_group() as group:
+        group.start_soon(rig.engine.run)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert rig.tally.bytes_from_wire >= 64 * KIB
+    assert rig.sink.parts[0].ledger.covered == rig.tally.bytes_from_wire
+    rig.check_nothing_is_left()
+
+
+async def test_a_limit_that_changes_takes_effect_on_those_who_wait() -> None:
+    clock = ManualClock(auto=False)
+    rig = Rig({"a": bytes(MIB)}, source=MemorySource({}, chunk_bytes=64 * KIB), clock=clock)
+    rig.line.limiter.set_bandwidth(Limit(rate=1.0))
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(rig.engine.run)
+            await anyio.wait_all_tasks_blocked()
+            rig.line.limiter.set_bandwidth(Limit())
+    assert rig.sink.files["a"] == bytes(MIB)

@@ -10,7 +10,7 @@ from hfdl_async.net.heads import recognise
 
 PLAIN = (
     b'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nEtag: "e"\r\nETag:two \r\n'
-    b"X-Name: caf\xc3\xa9\xff\r\nEmpty:\r\n\r\n"
+    b"X-Name: ol\xc3\xa9\xff\r\nEmpty:\r\n\r\n"
 )
 PIECES = [
     "HTTP/1.1", "HTTP/1.0", " 200", " 206 OK", " 99", "\r\n", "\n", "\r", ":", " ", "\t",
@@ -37,7 +37,7 @@ def test_a_plain_head_says_what_it_says() -> None:
     assert head is not None
     assert (head.status, head.length, head.keep) == (206, 5, True)
     assert head.fields["etag"] == ['"e"', "two"]
-    assert head.fields["x-name"] == ["café\udcff"]
+    assert head.fields["x-name"] == ["olé\udcff"]
     assert head.fields["empty"] == [""]
 
 

@@ -83,6 +83,8 @@ def test_a_hold_is_told_once_and_can_be_put_in_words() -> None:
     holds.hold(HUB, 37.2, sent_at=clock.now)
     holds.hold(HUB, 38.0, sent_at=clock.now)
     assert [(host, round(seconds, 3)) for host, seconds in told] == [("hub.example", 37.2)]
-    assert holds.describe() == "waiting 38 s for hub.example (rate limit)"
+    assert holds.describe() == "waiting 38 s for hub.example's limit"
+    assert holds.describe(DATA) == "waiting 38 s for hub.example's limit"
+    assert holds.describe(HUB) == "waiting 38 s for the Hub's limit"
     clock.now += 40
     assert holds.describe() == ""

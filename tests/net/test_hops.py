@@ -14,11 +14,11 @@ from hfdl_async.core.model import ByteRange, RequestCounts
 from hfdl_async.errors import HfdlError, NetworkError, UnsafeError
 from hfdl_async.net.addresses import Resolver, is_private
 from hfdl_async.net.answer import Answer, Timeouts
-from hfdl_async.net.hops import Hops
+from hfdl_async.net.hops import Hops, Kind
 from hfdl_async.net.redirects import REDIRECTS, Credential, RefreshToken, Trail
 from hfdl_async.net.transport import Transport
 from hfdl_async.net.urls import parse_url
-from tests.net.wire import TOKEN, ManualClock, RawServer, Seen, raw_server, reply
+from tests.net.wire import TOKEN, ManualClock, RawServer, Say, Seen, raw_server, reply
 
 pytestmark = pytest.mark.anyio
 CERTIFICATE = Path(__file__).parent / "certificates" / "loopback.pem"
@@ -55,9 +55,7 @@ class World:
         )
         return [entry]
 
-    async def server(
-        self, name: str, say: Callable[[Seen], bytes], *, port: int = 80, tls: bool = False
-    ) -> RawServer:
+    async def server(self, name: str, say: Say, *, port: int = 80, tls: bool = False) -> RawServer:
         server = raw_server(say, tls=self.their_tls if tls else None)
         started = await self.stack.enter_async_context(server)
         self.ports[name, port] = int(started.origin.rsplit(":", 1)[1])
@@ -311,6 +309,98 @@ async def test_a_503_that_names_a_time_holds_as_well_and_one_that_does_not_does_
         assert hops.transport.describe_hold() == ""
         await ask(hops, "http://hub.example/x")
         assert "waiting 5 s" in hops.transport.describe_hold()
+
+
+@ROADS
+async def test_a_burst_of_forty_refusals_is_one_hold_and_nobody_starts_before_its_end(
+    ask: Ask,
+) -> None:
+    told: list[tuple[str, float]] = []
+    async with World() as world:
+        world.transport._holds._on_hold = lambda *said: told.append(said)
+        times: list[float] = []
+        everybody_asked = anyio.Event()
+
+        async def say(_: Seen) -> bytes:
+            times.append(world.clock.now)
+            if len(times) > 40:
+                return reply(200, b"ok")
+            if len(times) == 40:
+                everybody_asked.set()
+            await everybody_asked.wait()
+            return reply(429, Retry_After="2")
+
+        await world.server("hub.example", say)
+        hops = world.hops("http://hub.example", token=None)
+        started = world.clock.now
+
+        async def one() -> None:
+            await ask(hops, "http://hub.example/x")
+
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(one)
+        assert told == [("hub.example", 2.0)]
+        async with anyio.create_task_group() as group:
+            for _ in range(40):
+                group.start_soon(one)
+        assert set(times[:40]) == {started}
+        assert len(times) == 80
+        assert min(times[40:]) >= started + 2
+        assert len(told) == 1
+
+
+async def test_who_was_connecting_when_a_host_asked_for_patience_waits_as_well() -> None:
+    async with World() as world:
+        times: list[float] = []
+
+        def say(_: Seen) -> bytes:
+            times.append(world.clock.now)
+            return reply(200, b"ok")
+
+        await world.server("hub.example", say)
+        hops = world.hops("http://hub.example", token=None)
+        origin = parse_url("http://hub.example/x").origin
+        lookup, started = world.lookup, world.clock.now
+
+        async def be_held_meanwhile(
+            host: str, port: int, family: socket.AddressFamily
+        ) -> list[ResolveResult]:
+            world.transport.hold(origin, 7.0, sent_at=world.clock.now)
+            return await lookup(host, port, family)
+
+        world.transport._resolver._lookup = be_held_meanwhile  # type: ignore[union-attr]
+        trail = Trail(parse_url("http://hub.example/x"), hops.endpoint, what="x")
+        hops._endpoint_inside = True
+        answer = await hops.send(trail, "data", span=ByteRange(0, 2))
+        answer.close()
+        assert times == [started + 7.0]
+
+
+async def test_a_body_that_is_running_is_left_alone_by_a_hold() -> None:
+    async with World() as world:
+        said = iter([reply(200, b"a" * 10), reply(429, Retry_After="30")])
+        await world.server("hub.example", lambda _: next(said))
+        hops = world.hops("http://hub.example", token=None)
+        trail = Trail(parse_url("http://hub.example/x"), hops.endpoint, what="x")
+        running = await hops.send(trail, "data")
+        await ask(hops, "http://hub.example/x")
+        assert hops.describe_hold() == "waiting 30 s for the Hub's limit"
+        assert await running.body(100) == b"a" * 10
+        assert world.clock.slept == []
+
+
+@ROADS
+async def test_what_a_host_says_is_left_is_known_by_the_kind_of_request(ask: Ask) -> None:
+    async with World() as world:
+        fields = {"RateLimit": '"api";r=40;t=100'}
+        await world.server("hub.example", lambda _: reply(200, b"ok", **fields))
+        hops = world.hops("http://hub.example", token=None)
+        await ask(hops, "http://hub.example/x")
+        every: tuple[Kind, ...] = ("api", "resolve", "data")
+        kinds = [kind for kind in every if hops.quota(kind)]
+        assert kinds == ["data" if ask is ask_for_bytes else "api"]
+        assert [hops.quota(kind) for kind in kinds] == [(40, 100.0)]
 
 
 async def test_a_request_that_the_lane_gives_up_is_counted_twice_as_it_was_sent_twice() -> None:

@@ -123,6 +123,72 @@ async def test_a_reader_that_stays_away_stops_the_peer() -> None:
     assert bench.pipe.feed(BODY[SIZE:]) == SIZE
 
 
+async def test_under_a_limit_nothing_is_received_ahead_of_its_reader() -> None:
+    bench = Bench(buffers=2)
+    await bench.begin()
+    bench.stock.reads.most_bytes = 300
+    got, sent = b"", 0
+    while sent < len(BODY):
+        fed = bench.pipe.feed(BODY[sent:])
+        assert fed <= 300
+        sent += fed
+        taken = await bench.take()
+        got += taken
+        assert len(taken) == fed
+        assert not bench.pipe.reading or sent == len(BODY)
+        async with anyio.create_task_group() as group:
+            group.start_soon(bench.wire.take, None, 1.0)
+            await anyio.wait_all_tasks_blocked()
+            assert bench.pipe.reading or sent == len(BODY)
+            group.cancel_scope.cancel()
+    assert got == BODY
+    assert bench.wire.done
+
+
+async def test_a_limit_that_is_lifted_lets_whole_buffers_come_again() -> None:
+    bench = Bench(buffers=4)
+    await bench.begin()
+    bench.stock.reads.most_bytes = 300
+    assert bench.pipe.feed(BODY) == 300
+    bench.stock.reads.most_bytes = None
+    assert await bench.take() == BODY[:300]  # after the lull, in which reading goes on
+    assert bench.pipe.reading
+    assert bench.pipe.feed(BODY[300:]) > 300
+    assert await bench.take() == BODY[300:SIZE]
+
+
+async def test_a_loop_that_hands_on_more_than_a_slice_finds_room_for_it(bench: Bench) -> None:
+    await bench.begin()
+    bench.stock.reads.most_bytes = 300
+    assert bench.pipe.feed(BODY[:700], whole=True) == 700
+    assert await bench.take() == BODY[:700]
+
+
+class Socket:
+    """Notes what it is told to buffer."""
+
+    def __init__(self) -> None:
+        self.buffers: list[int] = []
+
+    def setsockopt(self, level: int, name: int, value: int) -> None:
+        self.buffers.append(value)
+
+
+async def test_the_kernel_buffers_as_little_as_the_limit_asks_for_from_then_on(
+    bench: Bench,
+) -> None:
+    sock, reads = Socket(), bench.stock.reads
+    bench.pipe._extra["socket"] = sock  # type: ignore[attr-defined]
+    bench.wire.limit_ahead()
+    assert sock.buffers == []
+    for reads.ahead_bytes in (600_000, 600_000, 400_000):
+        bench.wire.limit_ahead()
+    assert sock.buffers == [300_000, 200_000]
+    assert bench.wire.is_wide_enough
+    for reads.ahead_bytes in (800_000, None):
+        assert not bench.wire.is_wide_enough
+
+
 async def test_a_slice_that_is_not_back_yet_is_never_filled_again(bench: Bench) -> None:
     await bench.begin()
     held: list[Lent] = []

@@ -10,6 +10,7 @@ from hfdl_async.core.model import ByteRange
 from hfdl_async.errors import LostConnectionError
 from hfdl_async.net.addresses import Resolver
 from hfdl_async.net.answer import Request
+from hfdl_async.net.buffers import Reads
 from hfdl_async.net.sessions import Sessions
 from hfdl_async.net.urls import parse_url
 from tests.net.wire import ManualClock, raw_server, reply
@@ -48,6 +49,27 @@ async def test_chunks_are_as_short_as_they_are_wanted(sessions: Sessions) -> Non
         assert not (await answer.chunk(4)).data
         answer.close()
         assert server.seen[0].range == "bytes=0-5"
+
+
+async def test_under_a_limit_chunks_are_short_and_the_next_request_finds_another_connection() -> (
+    None
+):
+    reads = Reads(most_bytes=100_000, ahead_bytes=128 * 1024)
+    resolver = Resolver(ManualClock())
+    sessions = Sessions(resolver, tls=None, user_agent="me/1", buffer_bytes=65536, reads=reads)
+    async with raw_server(lambda _: reply(200, bytes(3_000_000))) as server:
+        answer = await sessions.get(to(server.origin))
+        sizes = []
+        while chunk := (await answer.chunk()).data:
+            sizes.append(len(chunk))
+        answer.close()
+        assert sum(sizes) == 3_000_000
+        assert max(sizes) <= 100_000
+        reads.most_bytes = reads.ahead_bytes = None
+        for _ in range(3):
+            await (await sessions.get(to(server.origin))).body(3_000_000)
+        assert [one.connection for one in server.seen] == [1, 1, 2, 2]  # a narrow one stays narrow
+    await sessions.close()
 
 
 async def test_a_connection_is_kept_unless_a_fresh_one_is_asked_for(sessions: Sessions) -> None:

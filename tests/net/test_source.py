@@ -558,7 +558,7 @@ async def test_a_hold_of_the_hub_is_told(line: Line) -> None:
     with pytest.raises(RateLimitedError) as caught:
         await line.fetch("small.json")
     assert caught.value.retry_after_seconds == 30
-    assert line.source.describe_hold().startswith("waiting 30 s for 127.0.0.1")
+    assert line.source.describe_hold() == "waiting 30 s for the Hub's limit"
     assert line.source.contacted
 
 

@@ -238,7 +238,7 @@ async def test_every_request_to_a_held_host_waits_and_none_to_another() -> None:
         origin = parse_url(one.origin).origin
         transport.hold(origin, 30.0, sent_at=clock.now)
         started = clock.now
-        assert transport.describe_hold() == f"waiting 30 s for {origin.site} (rate limit)"
+        assert transport.describe_hold() == f"waiting 30 s for {origin.site}'s limit"
         await text(await transport.get(to(other.origin)))
         assert clock.now == started
         await text(await transport.get(to(one.origin)))

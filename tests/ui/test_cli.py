@@ -79,6 +79,8 @@ ROWS: list[tuple[str, str, Any]] = [
     ("--chunk-size 65536", "chunk_size_bytes", 65536),
     ("--file-size-threshold 100", "file_size_threshold_bytes", 100_000_000),
     ("--size-threshold 1MiB", "file_size_threshold_bytes", 2**20),
+    ("--min-speed-percentage 10", "min_speed_percentage", 10.0),
+    ("--speed-check-interval 2", "speed_check_seconds", 2.0),
     ("--min-free-space 5000", "min_free_space_bytes", 5_000_000_000),
     ("--min-free-space auto", "min_free_space_bytes", None),
     ("--verify", "verify", True),
@@ -199,7 +201,7 @@ def test_status_says_what_is_here(run: Run, tmp_path: Path) -> None:
     [
         (["org/model", "--connections", "many"], 2),
         (["org/model", "--nonsense"], 2),
-        (["org/model", "--bandwidth", "1MB"], 2),
+        (["org/model", "--bandwidth", "fast"], 2),
         (["org/model", "-d", "a", "--local-dir", "b"], 2),
         (["verfy"], 2),
         (["sync"], 2),
@@ -231,7 +233,7 @@ def test_failures_are_two_lines_and_a_code(run: Run, arguments: list[str], code:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--bandwidth=1MB", "error: --bandwidth is not in this version"),
+        ("--proxy=x", "error: --proxy is not in this version"),
         ("--dirctory=x", "error: no such option: --dirctory; did you mean --directory?"),
         ("--nonsense", "error: no such option: --nonsense"),
     ],

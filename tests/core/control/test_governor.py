@@ -94,3 +94,38 @@ def test_while_nothing_comes_nothing_is_limited() -> None:
 def test_other_percentages_are_refused(percent: float) -> None:
     with pytest.raises(ValueError, match="% of the line"):
         Governor(percent)
+
+
+def test_ticks_that_tell_nothing_are_not_measured() -> None:
+    governor = Governor(80)
+    for tick in range(1, 61):
+        governor.observe(tick / 2, 0.5, 1000, ramping=False, telling=False)
+    assert governor.limit is None
+    for tick in range(61, 67):
+        governor.observe(tick / 2, 0.5, int(LINE / 2), ramping=False)
+    assert governor.limit == pytest.approx(0.8 * LINE)
+
+
+def test_the_first_window_is_as_long_as_it_is_asked_for() -> None:
+    governor = Governor(80, first_seconds=5.0)
+    for tick in range(1, 13):
+        assert governor.limit is None
+        governor.observe(tick / 2, 0.5, int(LINE / 2) if tick > 7 else 0, ramping=False)
+    assert governor.limit == pytest.approx(0.8 * 0.5 * LINE)  # five of its ten ticks
+
+
+def test_what_came_with_fewer_connections_is_not_in_the_first_window() -> None:
+    governor = Governor(80, first_seconds=5.0)
+    for tick in range(1, 25):
+        governor.observe(tick / 2, 0.5, int(LINE / 20), ramping=True)
+    for tick in range(25, 29):
+        governor.observe(tick / 2, 0.5, int(LINE / 2), ramping=True)
+    governor.observe(14.5, 0.5, int(LINE / 2), ramping=False)
+    assert governor.limit == pytest.approx(0.8 * LINE)
+
+
+def test_another_percentage_keeps_what_is_known_of_the_line() -> None:
+    played = Played(80)
+    played.run(5)
+    played.governor.aim(50)
+    assert played.governor.limit == pytest.approx(0.5 * LINE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -63,16 +64,15 @@ def decide(law: Controller, samples: list[Sample]) -> list[Decision]:
     return [law.start(), *(law.observe(sample) for sample in samples)]
 
 
-def fitting(law: KneeController, samples: list[Sample]) -> list[tuple[Sample, Decision]]:
+def fitting(law: KneeController, samples: list[Sample]) -> Iterator[tuple[Sample, Decision]]:
     """Play *samples* with as many connections busy as the law allows: so that ticks count."""
-    seen, now, decision = [], 0.0, law.start()
+    now, decision = 0.0, law.start()
     for sample in samples:
         now += sample.dt
         target = decision.target
         sample = replace(sample, t=now, busy=float(target), flowing=target, busy_high=target)
         decision = law.observe(sample)
-        seen.append((sample, decision))
-    return seen
+        yield sample, decision
 
 
 streams = st.lists(ticks, min_size=1, max_size=120)
