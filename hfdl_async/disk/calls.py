@@ -14,6 +14,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -313,11 +314,8 @@ class Calls:
         """Tell the page cache that these bytes, which are on the medium, are not needed."""
         if not self.features.advise or sys.platform in ("win32", "darwin"):
             return
-        try:
+        with suppress(OSError):  # it is advice: nothing that is proven may fail for it
             self.system("advise", os.posix_fadvise, fd, start, length, os.POSIX_FADV_DONTNEED)
-        except OSError as error:
-            if error.errno not in UNSUPPORTED:  # it is advice, and some file systems take none
-                raise
 
     def set_size(self, fd: int, size: int) -> None:
         """Cut or extend the file to *size*."""

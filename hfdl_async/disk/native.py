@@ -134,6 +134,16 @@ def memory_bytes() -> int | None:
         return None
 
 
+def open_files_limit() -> int:
+    """Return how many files this process may have open at once."""
+    try:
+        import resource
+    except ImportError:
+        return 512  # of the C runtime on Windows
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+
+
 def process_alive(pid: int) -> bool:
     """Return whether a process *pid* of this machine lives, stopped or not."""
     if sys.platform == "win32":

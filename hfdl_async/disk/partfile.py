@@ -262,9 +262,9 @@ class PartFile:
             self._sync(fd)
             record = Record(self._file.digest, self._file.size_bytes, claims)
             write_state(self._calls, self._parts, self._names.record, encode_record(record))
+            self._saved, self._has_record = claims, True
             through = min(self._hashed, written.prefix)
             self._be_done(fd, through - through % CELL_BYTES)
-        self._saved, self._has_record = claims, True
 
     def _be_done(self, fd: int, stop: int) -> None:
         start, self._done_with = self._done_with, max(self._done_with, stop)
@@ -299,8 +299,9 @@ class PartFile:
                     stop = min(stop, self._ledger.prefix)
                     continue
                 self._hashed = reached
-                if reached < upto:
-                    return  # cut by somebody: the digest will not fit
+                if reached < upto:  # somebody cut the part: what was hashed is all there is,
+                    self._hashed = self._file.size_bytes  # and its digest is the wrong one
+                    return
             if self._hasher is None:
                 self._hashed = max(self._hashed, stop)
 

@@ -18,13 +18,15 @@ from anyio import to_thread
 from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.memorypart import MemoryPart
+from hfdl_async.disk.native import open_files_limit
 from hfdl_async.disk.partfile import PartFile
 from hfdl_async.disk.settled import Settled
 from hfdl_async.disk.writing import Failed, Written, sync, write
 from hfdl_async.errors import HfdlError, StorageError, UnsafeError
 
 TASKS = 8
-OPEN_FILES = 64  # beside the connections: some systems allow 256 in all
+OPEN_FILES = 64  # beside the connections
+OPEN_SHARE = 8  # of what a process may have open: some systems allow 256 in all
 SLOW_SECONDS = 0.0002  # for one sync: in memory it takes a hundredth of that
 
 AnyPart = PartFile | MemoryPart
@@ -48,7 +50,10 @@ class Group:
 
 
 class Settler:
-    """Settles groups and learns by *timer* how long a sync takes here."""
+    """Settles groups and learns by *timer* how long a sync takes here.
+
+    *open_files* at once; by default a share of what the system allows.
+    """
 
     def __init__(
         self,
@@ -56,10 +61,13 @@ class Settler:
         limiter: anyio.CapacityLimiter,
         *,
         timer: Callable[[], float] = perf_counter,
+        open_files: int | None = None,
     ) -> None:
         self._calls = calls
         self._limiter = limiter
         self._timer = timer
+        share = open_files_limit() // OPEN_SHARE if open_files is None else open_files
+        self._open_files = max(1, min(OPEN_FILES, share))
         self._waits = True  # until measured: being wrong this way round costs less
 
     async def settle(self, parts: Sequence[AnyPart], folder: Folder) -> Group:
@@ -68,8 +76,8 @@ class Settler:
         large = [part for part in parts if not isinstance(part, MemoryPart)]
         small = [part for part in parts if isinstance(part, MemoryPart)]
         await self._share(large, lambda some: _settle_large(some, group))
-        for start in range(0, len(small), OPEN_FILES):
-            await self._settle_small(small[start : start + OPEN_FILES], folder, group)
+        for start in range(0, len(small), self._open_files):
+            await self._settle_small(small[start : start + self._open_files], folder, group)
         return group
 
     async def _settle_small(
@@ -100,7 +108,8 @@ class Settler:
     def _measured(self, work: Callable[[Sequence[T]], None], items: Sequence[T]) -> None:
         started = self._timer()
         work(items)
-        self._waits = self._timer() - started > SLOW_SECONDS * len(items)
+        if items:
+            self._waits = self._timer() - started > SLOW_SECONDS * len(items)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await to_thread.run_sync(work, limiter=self._limiter)

@@ -7,16 +7,18 @@ hashed here, a group of them in one thread hop, because a hop for each would cos
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from anyio import to_thread
 
+from hfdl_async.core.model import MIB
 from hfdl_async.engine.ports import Part, Sink
 from hfdl_async.engine.wakeup import Wakeup
 from hfdl_async.errors import HfdlError
 
 GROUP_FILES = 128  # enough to share syncs, few enough that a kill loses little
 WAITING_FILES = 128  # complete files that may queue up before workers must wait
+WAITING_BYTES = 16 * MIB  # of those in memory: they are lost with the process
 
 
 class Committer:
@@ -41,13 +43,15 @@ class Committer:
         self._unproven: deque[Part] = deque()
         self._right: deque[Part] = deque()
         self._queued = 0  # in both queues and between them
+        self._held_bytes = 0  # of files in memory, until they have their names
         self._come, self._proven, self._taken = Wakeup(), Wakeup(), Wakeup()
 
     async def put(self, part: Part) -> None:
         """Queue a complete part; waits while too many are queued."""
-        while self._queued >= WAITING_FILES:
+        while self._queued >= WAITING_FILES or self._held_bytes >= WAITING_BYTES:
             await self._taken.wait()
         self._queued += 1
+        self._held_bytes += _held_by(part)
         self._unproven.append(part)
         self._come.wake()
 
@@ -67,6 +71,7 @@ class Committer:
             group = _some(self._right)
             self._leave(len(group))
             outcomes = await self._sink.publish(group)
+            self._let_go(group)
             for part in group:
                 self._on_outcome(part, outcomes[part.file.path])
 
@@ -75,6 +80,7 @@ class Committer:
         unproven = [part for part in group if part.hashes_inline]
         wrong = await to_thread.run_sync(_wrong_among, unproven) if unproven else set()
         self._leave(len(wrong))
+        self._let_go(wrong)
         for part in group:
             right = part not in wrong
             if right:
@@ -84,6 +90,15 @@ class Committer:
     def _leave(self, count: int) -> None:
         self._queued -= count
         self._taken.wake()
+
+    def _let_go(self, parts: Collection[Part]) -> None:
+        self._held_bytes -= sum(map(_held_by, parts))
+        self._taken.wake()
+
+
+def _held_by(part: Part) -> int:
+    """Return how many bytes *part* holds in memory."""
+    return part.file.size_bytes if part.hashes_inline else 0
 
 
 def _some(queue: deque[Part]) -> list[Part]:

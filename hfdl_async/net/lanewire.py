@@ -182,7 +182,8 @@ class Wire(asyncio.BufferedProtocol):
             return self._lend_some(most_bytes)
         if not self._aside:
             raise failure
-        data = bytes(self._aside[: self._left if most_bytes is None else most_bytes])
+        most = self._left if most_bytes is None else min(self._left, most_bytes)
+        data = bytes(self._aside[:most])
         del self._aside[: len(data)]
         self._left -= len(data)
         return Lent(data)
@@ -214,14 +215,15 @@ class Wire(asyncio.BufferedProtocol):
             self._news.set_result(really)
 
     def _let_go(self) -> None:
-        for buffer in self._full:
+        # Out of the line first: a buffer that goes back would be handed to this very wire.
+        self._stock.leave_line(self._pour)
+        self._aside.clear()
+        full, self._full = self._full, deque()
+        for buffer in full:
             buffer.seal()
-        self._full.clear()
         if self._filling is not None:
             self._filling.seal()
             self._filling = None
-        self._aside.clear()
-        self._stock.leave_line(self._pour)
 
     def _open_transport(self) -> asyncio.Transport | None:
         # A lost one is not even asked: that of TLS on Python 3.10 falls over it.

@@ -153,3 +153,11 @@ async def test_files_that_fail_on_the_way_stop_no_other(folder: Folder) -> None:
     [(path, error)] = group.failed.items()
     assert path not in {settled.file.path for settled in group.settled}
     assert isinstance(error, StorageError)
+
+
+async def test_where_few_files_may_be_open_the_shares_are_small(folder: Folder) -> None:
+    disk = Disk()
+    settler = Settler(disk, anyio.CapacityLimiter(8), open_files=3)
+    group = await settler.settle(await in_memory(10), folder)
+    assert len(group.settled) == 10
+    assert disk.most_unsynced == 3

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from hfdl_async.core.model import Action, Digest, PlannedFile
-from hfdl_async.engine.commit import GROUP_FILES, WAITING_FILES, Committer
+from hfdl_async.engine.commit import GROUP_FILES, WAITING_BYTES, WAITING_FILES, Committer
 from hfdl_async.engine.ports import Part
 from hfdl_async.errors import HfdlError
 from hfdl_async.testing.fakes import MemoryPart, MemorySink, remote_file
@@ -137,3 +137,28 @@ async def test_a_file_that_cannot_be_published_does_not_stop_its_group() -> None
     rig.may_lose = True
     await rig.run()
     assert rig.statuses() == {"a": "downloaded", "b": "failed", "c": "downloaded"}
+
+
+async def test_what_waits_in_memory_is_bounded_in_bytes_too() -> None:
+    sink = MemorySink(hashes_inline=True)
+    committer = Committer(sink, nothing, nothing)
+    content = bytes(WAITING_BYTES // 4)
+    parts = [await complete(sink, f"f{number}", content, content) for number in range(6)]
+    put = 0
+
+    async def fill() -> None:
+        nonlocal put
+        for part in parts:
+            await committer.put(part)
+            put += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(fill)
+        await anyio.wait_all_tasks_blocked()
+        assert put == 4
+        group.start_soon(committer.prove)
+        group.start_soon(committer.publish)
+        with anyio.fail_after(5):
+            while put < len(parts):
+                await anyio.sleep(0.001)  # hashing is in a thread
+        group.cancel_scope.cancel()

@@ -445,3 +445,15 @@ async def test_a_connection_that_is_dropped_leaves_the_line() -> None:
     assert not bench.stock.is_short
     others.pop().release()
     assert bench.stock.out == 0
+
+
+async def test_a_wire_that_lets_go_is_not_handed_its_own_buffers() -> None:
+    bench = Bench(buffers=4)
+    await bench.begin()
+    bench.pipe.feed(BODY[:SIZE])  # one full buffer that nobody takes
+    others = [bench.stock.take() for _ in range(3)]
+    bench.pipe.feed(BODY[SIZE : SIZE + 5 * SIZE])  # there is no buffer for it: it lies aside
+    assert bench.stock.is_short
+    bench.wire.abort()
+    assert not bench.stock.is_short
+    assert bench.stock.out == len(others)
