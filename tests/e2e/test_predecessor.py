@@ -675,7 +675,7 @@ def test_a_terminal_shows_total_rate_and_connections(
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert WEIGHTS in text  # the active file
     assert re.search(r"\d+(\.\d+)? MB/s", text)
-    assert re.search(r"\d/16\b", text)  # connections now and allowed
+    assert re.search(r"\d/\d+\b", text)  # connections now and allowed
     assert re.search(r"\d+ ?%", text)
 
 
