@@ -173,6 +173,7 @@ class Downloader:
         bandwidth = options.bandwidth
         return Terms(
             most=options.ceiling(_cores()),
+            hint=options.connections,
             is_polite=isinstance(bandwidth, Limit) and bandwidth.percent is not None,
             buffers_bytes=options.memory_bytes,
             trace=options.trace_controller,

@@ -29,6 +29,7 @@ class Terms:
 
     Attributes:
         most: the ceiling for connections.
+        hint: the number that somebody named, who may know the line; the law begins near it.
         is_polite: a share of the line is asked for, so others on it come first.
         buffers_bytes: what all connections together may have received and not written.
         trace: the file for the decisions of the controller; a second hub's has `.2` appended.
@@ -40,6 +41,7 @@ class Terms:
     buffers_bytes: int
     trace: Path | None
     seed: Callable[[], int]
+    hint: int | None = None
 
     @property
     def config(self) -> ControlConfig:
@@ -91,13 +93,13 @@ class Lines:
     def _make(self) -> Line:
         config, seed, tell = self._terms.config, self._terms.seed(), self._trace()
 
-        def law(hint: int | None = None) -> Controller:
+        def law(hint: int | None) -> Controller:
             if tell is None:
                 return KneeController(config, seed=seed, hint=hint)
             return TracedController(config, seed=seed, hint=hint, tell=tell)
 
         return Line(
-            law(),
+            law(self._terms.hint),
             self._clock,
             if_fast=lambda: law(hint=FEW_CONNECTIONS),
             buffers_bytes=self._terms.buffers_bytes,

@@ -18,8 +18,14 @@ pytestmark = pytest.mark.anyio
 HUB, MIRROR = "https://hub.invalid", "https://mirror.invalid"
 
 
-def terms(trace: Path | None = None, *, most: int = 64, is_polite: bool = False) -> Terms:
-    return Terms(most, is_polite, buffers_bytes=1, trace=trace, seed=lambda: 7)
+def terms(
+    trace: Path | None = None,
+    *,
+    most: int = 64,
+    is_polite: bool = False,
+    hint: int | None = None,
+) -> Terms:
+    return Terms(most, is_polite, buffers_bytes=1, trace=trace, seed=lambda: 7, hint=hint)
 
 
 async def download(line: Line, clock: ManualClock, *, rate: int, seconds: float) -> None:
@@ -74,6 +80,16 @@ async def test_a_line_that_a_few_connections_fill_is_begun_with_a_few(
     assert '"seed":7,' in first
     assert len(rest) >= 9
     assert all(each.agrees for each in replay([first, *rest]))
+
+
+async def test_the_law_begins_near_a_number_that_was_named() -> None:
+    clock = ManualClock()
+    async with anyio.create_task_group() as group:
+        lines = Lines(terms(most=24, hint=24), clock, Limiter(clock), group)
+        line = lines.to(HUB)
+        await download(line, clock, rate=10**7, seconds=0.5)
+        assert line.allowed == 24
+        group.cancel_scope.cancel()
 
 
 async def test_the_trace_of_a_second_hub_is_a_second_file(tmp_path: Path) -> None:
