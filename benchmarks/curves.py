@@ -25,7 +25,7 @@ FOLDER = ROOT / "docs" / "curves"
 MEMORY_FOLDER = Path("/dev/shm")
 INTRODUCTION = """# How cost grows
 
-Whole processes of hfdl from nginx on loopback into a tmpfs, the least of several runs a point;
+Whole processes of hfdl from nginx on loopback into a tmpfs, the least of the runs of a point;
 drawn by `python -m benchmarks.curves` from [curves.json](curves.json). Lines are fitted by the
 least squares of relative errors; "off" is how far the worst point is from its line.
 """
