@@ -98,10 +98,11 @@ class Lines:
                 return KneeController(config, seed=seed, hint=hint)
             return TracedController(config, seed=seed, hint=hint, tell=tell)
 
+        named = self._terms.hint
         return Line(
-            law(self._terms.hint),
+            law(named),
             self._clock,
-            if_fast=lambda: law(hint=FEW_CONNECTIONS),
+            if_fast=None if named else lambda: law(hint=FEW_CONNECTIONS),
             buffers_bytes=self._terms.buffers_bytes,
             limiter=self._limiter,
             loop_seconds=time.thread_time,

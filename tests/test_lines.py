@@ -87,6 +87,7 @@ async def test_the_law_begins_near_a_number_that_was_named() -> None:
     async with anyio.create_task_group() as group:
         lines = Lines(terms(most=24, hint=24), clock, Limiter(clock), group)
         line = lines.to(HUB)
+        assert line.allowed == 24
         await download(line, clock, rate=10**7, seconds=0.5)
         assert line.allowed == 24
         group.cancel_scope.cancel()
