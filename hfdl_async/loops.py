@@ -15,7 +15,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         import uvloop
     except ImportError:
         return asyncio.run(work)
-    return uvloop.run(work)
+    result: T = uvloop.run(work)
+    return result
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -24,4 +25,5 @@ def new_loop() -> asyncio.AbstractEventLoop:
         import uvloop
     except ImportError:
         return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -94,7 +94,8 @@ class Tail:
             and not request.piece.is_stale()
             and not request.piece.job.whole
             and not request.piece.raced
-            and not (splitting and request.piece.job.part.hashes_inline)
+            # What a file in memory has gathered is in no ledger yet; it is small enough to wait.
+            and not request.piece.job.part.hashes_inline
         }
 
 
