@@ -236,14 +236,12 @@ class Fetcher:
 
     async def _put(self, piece: Piece, batch: Batch) -> None:
         """Write *batch*; of what is fetched twice only what nobody wrote before."""
-        in_memory = piece.job.part.hashes_inline
-        if in_memory and not piece.raced:
-            await batch.write()  # takes no time: two writes do not meet
+        if piece.job.part.hashes_inline:  # never split or raced, and takes no time
+            await batch.write()
             return
         try:
-            with anyio.CancelScope(shield=in_memory):
-                async with piece.turn:
-                    await (batch.write_missing() if piece.raced else batch.write())
+            async with piece.turn:
+                await (batch.write_missing() if piece.raced else batch.write())
         finally:
             batch.drop()
         if piece.raced:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import anyio
 import pytest
@@ -20,6 +21,13 @@ async def complete(sink: MemorySink, path: str, content: bytes = b"", come: byte
     await part.prove()
     await part.write(0, [come])
     return part
+
+
+async def fill(committer: Committer, parts: Sequence[Part], put: list[Part]) -> None:
+    """Queue *parts* one after the other; *put* says how far that got."""
+    for part in parts:
+        await committer.put(part)
+        put.append(part)
 
 
 def nothing(*_: object) -> None:
@@ -53,18 +61,12 @@ async def test_a_group_is_bounded_and_so_is_the_queue() -> None:
     sink = MemorySink()
     committer = Committer(sink, nothing, nothing)
     parts = [await complete(sink, f"f{number:03}") for number in range(WAITING_FILES + 50)]
-    put = 0
-
-    async def fill() -> None:
-        nonlocal put
-        for part in parts:
-            await committer.put(part)
-            put += 1
+    put: list[Part] = []
 
     async with anyio.create_task_group() as group:
-        group.start_soon(fill)
+        group.start_soon(fill, committer, parts, put)
         await anyio.wait_all_tasks_blocked()
-        assert put == WAITING_FILES
+        assert len(put) == WAITING_FILES
         group.start_soon(committer.prove)
         group.start_soon(committer.publish)
         await anyio.wait_all_tasks_blocked()
@@ -144,21 +146,15 @@ async def test_what_waits_in_memory_is_bounded_in_bytes_too() -> None:
     committer = Committer(sink, nothing, nothing)
     content = bytes(WAITING_BYTES // 4)
     parts = [await complete(sink, f"f{number}", content, content) for number in range(6)]
-    put = 0
-
-    async def fill() -> None:
-        nonlocal put
-        for part in parts:
-            await committer.put(part)
-            put += 1
+    put: list[Part] = []
 
     async with anyio.create_task_group() as group:
-        group.start_soon(fill)
+        group.start_soon(fill, committer, parts, put)
         await anyio.wait_all_tasks_blocked()
-        assert put == 4
+        assert len(put) == 4
         group.start_soon(committer.prove)
         group.start_soon(committer.publish)
         with anyio.fail_after(5):
-            while put < len(parts):
+            while len(put) < len(parts):
                 await anyio.sleep(0.001)  # hashing is in a thread
         group.cancel_scope.cancel()
