@@ -44,9 +44,8 @@ class Timeouts:
 class Request:
     """One GET. *what* names it in messages; *token* goes along if and only if it is given.
 
-    *fresh* asks for a connection that carried nothing before. *content* tells that the answer is
-    expected to be bytes of a file, and no redirect to them. *again* is called when the request has
-    to be sent a second time for its answer to be understood.
+    *fresh* asks for a connection that carried nothing before. *again* is called when the request
+    has to be sent a second time for its answer to be understood.
     """
 
     url: Url
@@ -56,7 +55,6 @@ class Request:
     timeouts: Timeouts = Timeouts()
     fresh: bool = False
     guarded: bool = False
-    content: bool = False
     again: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
 
 

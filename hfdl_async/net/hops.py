@@ -110,7 +110,6 @@ class Hops:
             timeouts=self._timeouts,
             fresh=fresh,
             guarded=guarded,
-            content=kind == "data",
             again=lambda: self._count(kind),
         )
         clock = self.transport.clock

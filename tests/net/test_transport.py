@@ -32,7 +32,7 @@ async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
 
 def to(origin: str, path: str = "/x", **more: object) -> Request:
     """Return a request that takes the lane where there is one."""
-    more = {"span": ByteRange(0, 10), "content": True, **more}
+    more = {"span": ByteRange(0, 10), **more}
     return Request(parse_url(origin + path), "x", **more)  # type: ignore[arg-type]
 
 
@@ -256,7 +256,7 @@ async def test_plain_answers_take_the_lane_and_never_load_aiohttp() -> None:
         raw_server(lambda _: reply(200, b"ok")) as server,
         raw_server(lambda _: reply(302, Location="/y")) as hub,
     ):
-        for how in ({}, {"span": None}, {"content": False}, {"fresh": True}):
+        for how in ({}, {"span": None}, {"fresh": True}):
             answer = await transport.get(to(server.origin, **how))
             assert not isinstance(answer, SessionAnswer)
             assert await text(answer) == b"ok"
