@@ -327,14 +327,27 @@ class Calls:
         Raises:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
         """
-        if size and self.features.allocate:
-            try:
-                self.system("allocate", native.allocate, fd, size)
-                return
-            except OSError as error:
-                if error.errno not in UNSUPPORTED:
-                    raise
+        if self.features.allocate:
+            self._allocate(native.allocate, fd, size)
         self.set_size(fd, size)
+
+    def reserve(self, fd: int, start: int, length: int) -> None:
+        """Reserve blocks inside the size of the file, where there is such a thing.
+
+        Raises:
+            OSError: ENOSPC, EDQUOT: there is no room.
+        """
+        if self.features.reserve:
+            self._allocate(native.reserve, fd, start, length)
+
+    def _allocate(self, call: Callable[..., None], fd: int, *extent: int) -> None:
+        if not extent[-1]:
+            return
+        try:
+            self.system("allocate", call, fd, *extent)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
 
     def clone(self, source: int, target: int) -> bool:
         """Let *target* share the blocks of *source*; return False where that cannot be."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+_FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _F_PREALLOCATE, _F_FULLFSYNC = 42, 51  # macOS fcntl.h
 _F_ALLOCATECONTIG, _F_ALLOCATEALL, _F_PEOFPOSMODE = 2, 4, 3
@@ -36,6 +37,7 @@ class Features:
     folder_descriptors: bool = True  # openat and its kin; else paths with checks
     folder_sync: bool = True  # fsync of a folder; else nothing
     allocate: bool = True  # real preallocation; else the file grows as it is written
+    reserve: bool = True  # the same for a part of a file
     clone: bool = True  # sharing blocks; else copying
     copy_range: bool = True  # copying inside the kernel; else through memory
     advise: bool = True  # telling the page cache what is not needed; else nothing
@@ -49,6 +51,7 @@ class Features:
             folder_descriptors=os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd,
             folder_sync=os.name == "posix",
             allocate=sys.platform in ("linux", "darwin"),
+            reserve=sys.platform == "linux",
             clone=sys.platform == "linux",
             copy_range=hasattr(os, "copy_file_range"),
             advise=hasattr(os, "posix_fadvise"),
@@ -68,32 +71,40 @@ def _fallocate() -> Callable[[int, int, int, int], int] | None:
     return None
 
 
-def allocate(fd: int, size: int) -> None:
-    """Reserve real blocks for *size* bytes; the file gets that size, and no byte is written.
+def reserve(fd: int, start: int, length: int) -> None:
+    """Reserve real blocks for a part of the file; its size stays, and no byte is written.
 
     Raises:
         OSError: ENOSPC is real; one of `UNSUPPORTED` where there is no such thing.
     """
-    if sys.platform == "darwin":
-        import fcntl
-
-        for flags in (_F_ALLOCATECONTIG, _F_ALLOCATEALL):
-            request = struct.pack("=Iiqqq", flags, _F_PEOFPOSMODE, 0, size, 0)
-            try:
-                fcntl.fcntl(fd, _F_PREALLOCATE, request)
-                break
-            except OSError:
-                if flags == _F_ALLOCATEALL:
-                    raise
-        os.ftruncate(fd, size)
-        return
     function = _fallocate() if sys.platform == "linux" else None
     if function is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    while function(fd, 0, 0, size) != 0:
+    while function(fd, _FALLOC_FL_KEEP_SIZE, start, length) != 0:
         number = ctypes.get_errno()
         if number != errno.EINTR:
             raise OSError(number, os.strerror(number))
+
+
+def allocate(fd: int, size: int) -> None:
+    """Reserve real blocks for *size* bytes of a file that is not larger; no byte is written.
+
+    Raises:
+        OSError: ENOSPC is real; one of `UNSUPPORTED` where there is no such thing.
+    """
+    if sys.platform != "darwin":
+        reserve(fd, 0, size)
+        return
+    import fcntl
+
+    for flags in (_F_ALLOCATECONTIG, _F_ALLOCATEALL):
+        request = struct.pack("=Iiqqq", flags, _F_PEOFPOSMODE, 0, size, 0)
+        try:
+            fcntl.fcntl(fd, _F_PREALLOCATE, request)
+            break
+        except OSError:
+            if flags == _F_ALLOCATEALL:
+                raise
 
 
 def clone(source: int, target: int) -> None:

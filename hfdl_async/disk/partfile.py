@@ -28,6 +28,7 @@ from hfdl_async.disk.descriptor import Descriptor
 from hfdl_async.disk.hashing import SLICE_BYTES, Hasher, new_hasher, read_slice
 from hfdl_async.disk.pagecache import PageCache
 from hfdl_async.disk.partopen import OpenedPart, remove_part
+from hfdl_async.disk.reserving import Reserve
 from hfdl_async.disk.settled import Settled, identity_of
 from hfdl_async.disk.statefiles import write_state
 from hfdl_async.disk.trouble import translate, translated
@@ -59,6 +60,7 @@ class PartFile:
         self._names = opened.names
         self._path = parts.join(opened.names.part)
         self._descriptor = Descriptor(calls, opened.fd, self._path)
+        self._reserve = opened.reserve
         self._disk, self._hashing = disk, hashing
         self._cached = cached or PageCache(calls)
         self._unproven = opened.claims
@@ -229,6 +231,7 @@ class PartFile:
     def _write(self, span: ByteRange, pieces: Sequence[Buffer]) -> None:
         needed = self._file.size_bytes - self._ledger.covered
         with translated(self._path, needed=needed), self._descriptor.use() as fd:
+            self._reserve.before_write(fd, span)
             self._cells.before_write(span)
             self._calls.write_at(fd, pieces, span.start)
             self._cells.after_write(span, pieces)
@@ -332,7 +335,8 @@ class PartFile:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
             fd = self._calls.open_file(self._parts, self._names.part, flags)
             self._descriptor = Descriptor(self._calls, fd, self._path)
-            self._calls.allocate(fd, self._file.size_bytes)
+            self._reserve = Reserve(self._calls, self._file.size_bytes)
+            self._reserve.begin(fd)
 
     async def discard(self) -> None:
         """Close and remove the part and its record."""

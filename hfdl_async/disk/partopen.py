@@ -15,6 +15,7 @@ from hfdl_async.core.names import shown
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.core.state import MAX_RECORD_BYTES, Claim, Record, decode_record
 from hfdl_async.disk.calls import Calls, Folder
+from hfdl_async.disk.reserving import Reserve
 from hfdl_async.disk.statefiles import TEMPORARY, read_state, remove_if_there, set_aside
 from hfdl_async.disk.trouble import refused_newer
 
@@ -40,6 +41,7 @@ class OpenedPart:
     fd: int
     names: PartNames
     claims: tuple[Claim, ...]
+    reserve: Reserve
     saved: bool  # there is a record on disk
 
 
@@ -74,15 +76,14 @@ def open_part(calls: Calls, parts: Folder, file: RemoteFile, key: str, note: Not
         remove_if_there(calls, parts, names.record)
     fd = calls.open_file(parts, names.part, os.O_RDWR | os.O_CREAT | (0 if there else os.O_EXCL))
     try:
-        if os.fstat(fd).st_size > file.size_bytes:
-            calls.set_size(fd, file.size_bytes)
-        calls.allocate(fd, file.size_bytes)
+        reserve = Reserve(calls, file.size_bytes)
+        reserve.begin(fd)
     except OSError:
         os.close(fd)
         if not there:
             remove_if_there(calls, parts, names.part)
         raise
-    return OpenedPart(fd, names, claims or (), claims is not None)
+    return OpenedPart(fd, names, claims or (), reserve, saved=claims is not None)
 
 
 def _take_up(calls: Calls, parts: Folder, names: PartNames, note: Note) -> bool:

@@ -99,7 +99,7 @@ class Journal(Calls):
             offset = arguments[2] if isinstance(data, list) else before
             flat = b"".join(map(bytes, data)) if isinstance(data, list) else bytes(data)
             return [Entry("write", self._key(fd), offset, flat[:result])]
-        if name in ("allocate", "truncate"):
+        if name == "truncate":
             return [Entry("size", self._key(arguments[0]), arguments[1])]
         if name == "sync":
             return [Entry("sync", self._key(arguments[0]))]

@@ -205,8 +205,9 @@ ALTERNATIVES = {
     "no pwritev": Features(vectored=False),
     "no dir_fd": Features(folder_descriptors=False),
     "no folder sync": Features(folder_sync=False),
-    "no fallocate": Features(allocate=False),
+    "no fallocate": Features(allocate=False, reserve=False),
+    "no fallocate of a range": Features(reserve=False),
     "no clone": Features(clone=False),
     "no copy_file_range": Features(clone=False, copy_range=False),
-    "nothing": Features(*[False] * 7),
+    "nothing": Features(*[False] * len(Features.__slots__)),
 }
