@@ -200,7 +200,7 @@ class Run:
         """Return what is still to come: each file is asked for at the hub once."""
         tally = self._tally
         files = tally.files_total - tally.files_done - tally.files_failed
-        return Outlook(files, self._ports.source.quota())
+        return Outlook(files, self._ports.source.quota(), self._schedule.tiny_waiting)
 
     def _tell_progress(self) -> None:
         clock = self._ports.clock

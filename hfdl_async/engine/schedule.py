@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.model import ByteRange, PlannedFile
 from hfdl_async.engine.filejob import FileJob
 from hfdl_async.engine.wakeup import Wakeup
@@ -77,6 +78,7 @@ class Schedule:
         self._threshold = threshold_bytes
         self._waiting_small: deque[PlannedFile] = deque()
         self._waiting_big: deque[PlannedFile] = deque()
+        self.tiny_waiting = 0  # files that are not begun and are less bytes than round trips
         self._opening_big = 0
         self._jobs: dict[str, FileJob] = {}
         self._with_pieces: dict[str, FileJob] = {}
@@ -91,6 +93,7 @@ class Schedule:
         """Queue a file behind those that wait already."""
         small = item.file.size_bytes < self._threshold
         (self._waiting_small if small else self._waiting_big).append(item)
+        self.tiny_waiting += _is_tiny(item)
         self._changed.wake()
 
     def jobs(self) -> Iterator[FileJob]:
@@ -116,6 +119,7 @@ class Schedule:
         return None
 
     def _begin(self, item: PlannedFile, *, small: bool) -> Opening:
+        self.tiny_waiting -= _is_tiny(item)
         job = FileJob(item, small=small)
         self._jobs[item.file.path] = job
         return Opening(job)
@@ -163,6 +167,7 @@ class Schedule:
         """Forget every file that was not begun."""
         self._waiting_small.clear()
         self._waiting_big.clear()
+        self.tiny_waiting = 0
 
     def close(self) -> None:
         """Send the workers home."""
@@ -178,3 +183,7 @@ class Schedule:
             finally:
                 self._idle -= 1
         return not self._closed
+
+
+def _is_tiny(item: PlannedFile) -> bool:
+    return item.file.size_bytes < SMALL_REQUEST_BYTES

@@ -3,6 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.controller import FixedController
 from hfdl_async.core.model import MIB, ByteRange, PlannedFile
 from hfdl_async.core.planning import PIECE_BYTES, in_order
@@ -34,6 +35,16 @@ async def test_small_files_come_first_smallest_first() -> None:
     schedule = scheduled(fetch("big", BIG), fetch("b", b"bb"), fetch("a", b"a"))
     assert [path(schedule.take()) for _ in range(3)] == ["a", "b", "big"]
     assert schedule.take() is None
+
+
+async def test_it_counts_the_small_files_that_are_not_begun() -> None:
+    items = [fetch("a", b"a"), fetch("b", b"bb"), fetch("large", bytes(SMALL_REQUEST_BYTES))]
+    schedule = scheduled(*items, threshold_bytes=10**9)
+    assert schedule.tiny_waiting == 2
+    schedule.take()
+    assert schedule.tiny_waiting == 1
+    schedule.drop_waiting()
+    assert schedule.tiny_waiting == 0
 
 
 async def test_a_worker_goes_on_with_the_small_file_it_opened() -> None:
