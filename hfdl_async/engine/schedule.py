@@ -85,6 +85,7 @@ class Schedule:
         self._given: deque[Piece] = deque()
         self._idle = 0
         self._changed = Wakeup()
+        self._idled = Wakeup()
         self._closed = False
         for item in items:
             self.add(item)
@@ -153,6 +154,11 @@ class Schedule:
         more = self._given or self._with_pieces or self._waiting_small or self._waiting_big
         return 0 if more or self._opening_big else self._idle
 
+    async def wait_for_idle(self) -> None:
+        """Wait until a worker is idle because nothing is left to begin."""
+        while not self.idle_workers:
+            await self._idled.wait()
+
     def withdraw(self, job: FileJob) -> None:
         """Take the job's pieces back; none of them will be handed out."""
         job.untaken.clear()
@@ -178,6 +184,7 @@ class Schedule:
         """Wait until there may be new work; False when there will never be any."""
         if not self._closed:
             self._idle += 1
+            self._idled.wake()
             try:
                 await self._changed.wait()
             finally:

@@ -201,3 +201,28 @@ async def test_workers_are_idle_only_when_nothing_is_left_to_begin() -> None:
         await anyio.wait_all_tasks_blocked()
         assert schedule.idle_workers == 0
         schedule.close()
+
+
+async def test_who_waits_for_an_idle_worker_hears_of_it_at_once_and_not_while_more_may_come() -> (
+    None
+):
+    schedule, sink = scheduled(fetch("x", BIG)), MemorySink()
+    heard: list[int] = []
+
+    async def listen() -> None:
+        await schedule.wait_for_idle()
+        heard.append(schedule.idle_workers)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(listen)
+        work = schedule.take()
+        group.start_soon(schedule.wait)
+        await anyio.wait_all_tasks_blocked()
+        assert heard == []  # the file is being opened, there will be pieces
+        await opened(schedule, work, sink)
+        while schedule.take() is not None:
+            pass
+        group.start_soon(schedule.wait)
+        await anyio.wait_all_tasks_blocked()
+        assert heard == [1]
+        group.cancel_scope.cancel()
