@@ -26,6 +26,7 @@ SEND_BUFFER_BYTES = 256 * KIB  # of a paced line: what lies there counts as rece
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h; Python has no name for it
 _F_SETPIPE_SZ = 1031  # linux/fcntl.h
 PACE_SECONDS = 0.01
+LATE_SECONDS = 0.02  # a timer that comes late is made up for: no real line is slower by it
 
 
 @dataclass(slots=True)
@@ -97,7 +98,7 @@ class Bucket:
     def take(self, count: int, now: float) -> None:
         """Note that *count* bytes passed."""
         if self.rate:
-            self._free_at = max(self._free_at, now) + count / self.rate
+            self._free_at = max(self._free_at, now - LATE_SECONDS) + count / self.rate
 
     @property
     def piece_bytes(self) -> int:

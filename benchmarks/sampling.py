@@ -21,6 +21,7 @@ from hfdl_async import lines, loops
 from hfdl_async.api import Downloader
 from hfdl_async.core.controller import FixedController
 from hfdl_async.core.events import ConnectionReplaced, Event, RateLimited
+from hfdl_async.engine.line import Line
 from hfdl_async.errors import HfdlError
 from hfdl_async.job import Job
 
@@ -71,8 +72,13 @@ class FixedLines(lines.Lines):
 
     connections = 8
 
-    def _controller(self) -> FixedController:
-        return FixedController(self.connections)
+    def _make(self) -> Line:
+        return Line(
+            FixedController(self.connections),
+            self._clock,
+            buffers_bytes=self._terms.buffers_bytes,
+            limiter=self._limiter,
+        )
 
 
 async def download(order: Order) -> Seen:

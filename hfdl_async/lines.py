@@ -15,11 +15,12 @@ from anyio.abc import TaskGroup
 
 from hfdl_async.core.control.config import ControlConfig, polite
 from hfdl_async.core.control.knee import KneeController
+from hfdl_async.core.control.opening import Opening, opening
 from hfdl_async.core.control.traced import TracedController
 from hfdl_async.core.controller import Controller
 from hfdl_async.disk.tracefile import TraceFile
 from hfdl_async.engine.limiter import Limiter
-from hfdl_async.engine.line import FEW_CONNECTIONS, Line
+from hfdl_async.engine.line import Line
 from hfdl_async.engine.ports import Clock
 
 
@@ -93,16 +94,16 @@ class Lines:
     def _make(self) -> Line:
         config, seed, tell = self._terms.config, self._terms.seed(), self._trace()
 
-        def law(hint: int | None) -> Controller:
+        def law(begin: Opening) -> Controller:
             if tell is None:
-                return KneeController(config, seed=seed, hint=hint)
-            return TracedController(config, seed=seed, hint=hint, tell=tell)
+                return KneeController(begin.config, seed=seed, hint=begin.hint)
+            return TracedController(begin.config, seed=seed, hint=begin.hint, tell=tell)
 
         named = self._terms.hint
         return Line(
-            law(named),
+            law(Opening(config, named)),
             self._clock,
-            if_fast=None if named else lambda: law(hint=FEW_CONNECTIONS),
+            after_look=None if named else lambda look: law(opening(look, config)),
             buffers_bytes=self._terms.buffers_bytes,
             limiter=self._limiter,
             loop_seconds=time.thread_time,

@@ -5,10 +5,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from hfdl_async.core.control.opening import FULL_BYTES_PER_SECOND
 from hfdl_async.core.control.replay import replay
 from hfdl_async.disk.tracefile import TraceFile
 from hfdl_async.engine.limiter import Limiter
-from hfdl_async.engine.line import FULL_BYTES_PER_SECOND, Flow, Line
+from hfdl_async.engine.line import Flow, Line, Outlook
 from hfdl_async.errors import StorageError
 from hfdl_async.lines import Lines, Terms
 from hfdl_async.testing.fakes import ManualClock
@@ -78,6 +79,21 @@ async def test_a_line_that_a_few_connections_fill_is_begun_with_a_few(
     first, *rest = trace.read_text().splitlines()
     assert (f'"hint":{hint or "null"},' in first) is True
     assert '"seed":7,' in first
+    assert len(rest) >= 9
+    assert all(each.agrees for each in replay([first, *rest]))
+
+
+async def test_the_start_by_the_first_answers_of_small_files_replays(tmp_path: Path) -> None:
+    clock = ManualClock()
+    trace = tmp_path / "trace"
+    async with anyio.create_task_group() as group:
+        lines = Lines(terms(trace), clock, Limiter(clock), group, TraceFile(trace))
+        line = lines.to(HUB)
+        line.watch(lambda now: None, outlook=lambda: Outlook(small=1000))
+        await download(line, clock, rate=10**6, seconds=5)
+        group.cancel_scope.cancel()
+    first, *rest = trace.read_text().splitlines()
+    assert '"first":32,' in first
     assert len(rest) >= 9
     assert all(each.agrees for each in replay([first, *rest]))
 

@@ -1,7 +1,7 @@
 """Which connection is worse than its peers, and may be replaced by a new one.
 
 Only what differs from the others counts: when a line slows down all connections slow down alike,
-and replacing them would help nobody. Two checks in a row must agree, and replacements are rationed.
+and replacing them would help nobody. Two checks in a row must agree.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SLOT_SECONDS = 1.0
-SLOTS = 10
+SLOT_SECONDS = 0.25
 RATE_SECONDS = 5.0
+LEAST_RATE_SECONDS = 1.0  # a connection that is younger has not brought what it will in a second
+RECENT_SECONDS = 1.0
+SLOTS = round(RATE_SECONDS / SLOT_SECONDS) + 2  # the one at either end is not whole
 EXEMPT_AFTER_FIRST_BYTE_SECONDS = 2.0
 EXEMPT_AFTER_START_SECONDS = 5.0
 FEWEST_FLOWING = 3
@@ -23,7 +25,7 @@ RATION_SHARE = 0.1  # of the connections, in so many seconds
 
 
 class Pace:
-    """What one connection has brought, in slots of a second over the last ten."""
+    """What one connection has brought, in quarters of a second over the last five."""
 
     __slots__ = ("_slots", "first_byte_at", "last_byte_at", "started_at")
 
@@ -46,12 +48,19 @@ class Pace:
 
     def rate(self, now: float) -> float:
         """Return bytes a second over the last five seconds, or since the first byte."""
+        return self._rate(now, RATE_SECONDS, LEAST_RATE_SECONDS)
+
+    def recent_rate(self, now: float) -> float:
+        """Return bytes a second over the last second: a guess that is right soon, and rougher."""
+        return self._rate(now, RECENT_SECONDS, SLOT_SECONDS)
+
+    def _rate(self, now: float, seconds: float, least_seconds: float) -> float:
         if self.first_byte_at is None:
             return 0.0
-        first = (now - RATE_SECONDS) // SLOT_SECONDS + 1  # the first slot that is wholly within
+        first = (now - seconds) // SLOT_SECONDS + 1  # the first slot that is wholly within
         received = sum(count for slot, count in self._slots if slot >= first)
         since = max(self.first_byte_at, first * SLOT_SECONDS)
-        return received / max(SLOT_SECONDS, now - since)
+        return received / max(least_seconds, now - since)
 
     def may_be_judged(self, now: float) -> bool:
         """Return whether it had time enough to come up to speed."""
@@ -59,11 +68,6 @@ class Pace:
             return True
         flowing = self.first_byte_at
         return flowing is not None and now - flowing >= EXEMPT_AFTER_FIRST_BYTE_SECONDS
-
-
-def is_dead(pace: Pace, now: float, silence_seconds: float, *, excused: bool) -> bool:
-    """Return whether no byte came for too long; *excused* while a limit or the disk holds it."""
-    return not excused and now - pace.last_byte_at > silence_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +78,44 @@ class Peer:
     rate: float
     flowing: bool
     may_be_judged: bool
+    silent: bool = False  # it was read all the time, and nothing came
 
 
 class SlowWatch:
-    """Finds connections below a share of their peers' mean rate, one at a time."""
+    """Finds connections below a share of their peers' mean rate.
+
+    The slow ones are replaced one at a time and rationed, for they still bring something. Those
+    that are silent while others flow bring nothing: all of them are replaced.
+    """
 
     def __init__(self, share: float) -> None:
         self._share = share
         self._suspects: dict[int, int] = {}
         self._replaced_at: deque[float] = deque()
 
-    def check(self, now: float, peers: Sequence[Peer]) -> int | None:
-        """Return the key of the connection to replace now; to be called at each re-check."""
+    def check(self, now: float, peers: Sequence[Peer]) -> list[int]:
+        """Return the keys of the connections to replace now; to be called at each re-check."""
         slow = self._slow(peers)
-        self._suspects = {key: self._suspects.get(key, 0) + 1 for key in slow}
+        self._suspects = {peer.key: self._suspects.get(peer.key, 0) + 1 for peer in slow}
+        due = [peer for peer in slow if self._suspects[peer.key] >= CHECKS_IN_A_ROW]
+        replaced = [peer.key for peer in due if peer.silent]
+        moving = [peer.key for peer in due if not peer.silent]
+        if moving and self._ration_allows(now, len(peers)):
+            self._replaced_at.append(now)
+            replaced.append(moving[0])
+        for key in replaced:
+            del self._suspects[key]
+        return replaced
+
+    def _ration_allows(self, now: float, connections: int) -> bool:
         while self._replaced_at and self._replaced_at[0] <= now - RATION_SECONDS:
             self._replaced_at.popleft()
-        if len(self._replaced_at) >= max(1, int(RATION_SHARE * len(peers))):
-            return None
-        if self._replaced_at and now - self._replaced_at[-1] < APART_SECONDS:
-            return None
-        due = [key for key in slow if self._suspects[key] >= CHECKS_IN_A_ROW]
-        if not due:
-            return None
-        self._replaced_at.append(now)
-        del self._suspects[due[0]]
-        return due[0]
+        if len(self._replaced_at) >= max(1, int(RATION_SHARE * connections)):
+            return False
+        return not self._replaced_at or now - self._replaced_at[-1] >= APART_SECONDS
 
-    def _slow(self, peers: Sequence[Peer]) -> list[int]:
-        """Return the keys of the slow ones, the slowest first."""
+    def _slow(self, peers: Sequence[Peer]) -> list[Peer]:
+        """Return the slow ones, the slowest first."""
         flowing = [peer for peer in peers if peer.flowing]
         if len(flowing) < FEWEST_FLOWING:
             return []
@@ -113,4 +126,4 @@ class SlowWatch:
             for peer in flowing
             if peer.may_be_judged and peer.rate < self._share * (total - peer.rate) / others
         ]
-        return [peer.key for peer in sorted(slow, key=lambda peer: (peer.rate, peer.key))]
+        return sorted(slow, key=lambda peer: (peer.rate, peer.key))

@@ -14,8 +14,10 @@ from statistics import median
 from hfdl_async.core.model import MIB
 
 LEAST_SPLIT_BYTES = MIB
-LEAST_SAVED_SECONDS = 1.0
+LEAST_SAVED_SECONDS = 0.25  # sooner nobody knows how fast a connection is
+ANSWERS_SAVED = 4.0  # a new connection, its request, and the opening of its window
 ENOUGH_TO_COMPARE = 3
+ENOUGH_TO_BLAME_THE_LINE = 2  # one other that is slow, too, may be another one that is broken
 HEDGE_FACTOR = 3.0
 HEDGE_SECONDS = 1.0
 DUPLICATE_SHARE = 0.02  # of the bytes of the job
@@ -67,7 +69,8 @@ def split(
         return None
     left = (victim.remaining_bytes - moved) / victim.rate if victim.rate > 0 else inf
     after = max(left, first_byte_seconds + moved / usual)
-    if victim.eta_seconds - after < max(LEAST_SAVED_SECONDS, 2 * first_byte_seconds):
+    least = max(LEAST_SAVED_SECONDS, ANSWERS_SAVED * first_byte_seconds)
+    if victim.eta_seconds - after < least:
         return None
     return Split(victim.key, moved)
 
@@ -95,7 +98,9 @@ def hedge(working: Sequence[Working], first_byte_seconds: float, budget: Budget)
         return None
     victim = max(candidates, key=lambda each: (each.eta_seconds, each.remaining_bytes))
     others = [each.rate for each in working if each.key != victim.key]
-    usual = median(others) if others else budget.usual_rate
+    usual = median(others) if others else 0.0
+    if len(others) < ENOUGH_TO_BLAME_THE_LINE:
+        usual = max(usual, budget.usual_rate)
     if usual <= 0 or usual < ALSO_SLOW * budget.usual_rate:
         return None
     anew = first_byte_seconds + victim.remaining_bytes / usual

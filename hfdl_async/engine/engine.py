@@ -155,6 +155,7 @@ class Run:
         self._group.start_soon(self._committer.prove)
         self._group.start_soon(self._committer.publish)
         self._group.start_soon(self._checkpointer.run)
+        self._group.start_soon(self._tail.run, self._ports.clock)
         for item in self._plan.files:
             if item.action is Action.COPY:
                 self._begin_copy(item)
@@ -187,7 +188,6 @@ class Run:
     def _on_tick(self, now_seconds: float) -> None:
         self._add_workers()
         self._inflight.replace_slow(now_seconds)
-        self._tail.help(now_seconds)
         self._tally.measure(now_seconds)
         self._connection_log.on_tick(now_seconds)
         self._tell_progress()
@@ -200,7 +200,7 @@ class Run:
         """Return what is still to come: each file is asked for at the hub once."""
         tally = self._tally
         files = tally.files_total - tally.files_done - tally.files_failed
-        return Outlook(files, self._ports.source.quota())
+        return Outlook(files, self._ports.source.quota(), self._schedule.tiny_waiting)
 
     def _tell_progress(self) -> None:
         clock = self._ports.clock

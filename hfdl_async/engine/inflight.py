@@ -45,6 +45,10 @@ class Request:
         """Return bytes a second over the last five seconds."""
         return self.flow.pace.rate(now_seconds)
 
+    def recent_rate(self, now_seconds: float) -> float:
+        """Return bytes a second over the last second."""
+        return self.flow.pace.recent_rate(now_seconds)
+
     def may_be_judged(self, now_seconds: float) -> bool:
         """Return whether it had time to show how fast it is."""
         return self.flow.pace.may_be_judged(now_seconds)
@@ -83,7 +87,8 @@ class InFlight:
         count = len(chunk.data)
         if not request.received_bytes:
             waited = now_seconds - request.flow.pace.started_at
-            self.first_byte_seconds += GAIN * (waited - self.first_byte_seconds)
+            gain = GAIN if self.first_byte_seconds else 1.0
+            self.first_byte_seconds += gain * (waited - self.first_byte_seconds)
         request.received_bytes += count
         request.position = max(request.position, chunk.offset + count)
 
@@ -112,7 +117,7 @@ class InFlight:
         return float("inf") if self.throttled_at is None else now_seconds - self.throttled_at
 
     def replace_slow(self, now_seconds: float) -> None:
-        """Cut a connection that stays far below its peers, when it is time to look again."""
+        """Cut connections that stay far below their peers, when it is time to look again."""
         if self._checked_at is None:
             self._checked_at = now_seconds
         if now_seconds - self._checked_at < self._check_seconds:
@@ -124,11 +129,11 @@ class InFlight:
                 request.rate(now_seconds),
                 flowing=request.received_bytes > 0,
                 may_be_judged=request.may_be_judged(now_seconds),
+                silent=request.flow.listening and not request.rate(now_seconds),
             )
             for key, request in self._requests.items()
         ]
-        slow = self._watch.check(now_seconds, peers)
-        if slow is not None:
-            request = self._requests[slow]
+        for key in self._watch.check(now_seconds, peers):
+            request = self._requests[key]
             rate = request.rate(now_seconds)
             request.flow.cut(f"{rate / 1e6:.3g} MB/s, far below the others", Cut.SLOW)

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 
 import anyio
 
+from hfdl_async.core.control.opening import FEW_CONNECTIONS, Look
+from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.core.peers import Pace
@@ -28,11 +31,9 @@ from hfdl_async.engine.ports import Clock
 BUFFERS_BYTES = 32 * MIB  # what all connections together may have received and not written
 BODY_SILENCE_SECONDS = 15.0  # a healthy body pauses for less; a dead one never speaks again
 
-FEW_CONNECTIONS = 4  # to begin with: a line that they fill has nothing to gain from more
-FIRST_LOOK_SECONDS = 0.2  # longer than the burst that a server with a cap lets through
-FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
 SHORTEST_TICK_SECONDS = 0.125  # of the first ramp, where answers come at once
 ANSWERS_PER_TICK = 8  # a window opens in about ten round trips, and an answer takes one to three
+SMALL_ANSWERS_PER_TICK = 2  # small files open no windows: each connection has ended some requests
 
 _RAMPS = ("RAMP0", "RAMP")
 _ROUNDING = 1e-6
@@ -63,6 +64,11 @@ class Flow:
     whole: bool = False  # one stream from the first byte: cut, all of it begins anew
 
     @property
+    def answer_seconds(self) -> float | None:
+        """How long it took from the request to its content, None while there is none."""
+        return None if self.answered_at is None else self.answered_at - self.pace.started_at
+
+    @property
     def state(self) -> FlowState:
         """What it is doing."""
         if self.answered_at is None:
@@ -89,10 +95,15 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What one download still has to ask for; `quota` as `Source.quota` states it."""
+    """What one download still has to ask for; `quota` as `Source.quota` states it.
+
+    Attributes:
+        small: files that are to be begun next, and are no more than a request.
+    """
 
     planned: int = 0
     quota: tuple[int, float] | None = None
+    small: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +121,8 @@ class Line:
     Args:
         controller: the law; told what each tick measured.
         clock: monotonic time and waiting.
-        if_fast: makes the law that takes its place when a few connections fill the line at once.
+        after_look: makes the law that takes its place, of what a few connections have shown
+            first; without it the first number of the law is there at once.
         buffers_bytes: what all connections together may have received and not written.
         limiter: the bandwidth limit; by default there is none.
         loop_seconds: returns the processor time of the thread that runs the loop.
@@ -121,7 +133,7 @@ class Line:
         controller: Controller,
         clock: Clock,
         *,
-        if_fast: Callable[[], Controller] | None = None,
+        after_look: Callable[[Look], Controller] | None = None,
         buffers_bytes: int = BUFFERS_BYTES,
         limiter: Limiter | None = None,
         loop_seconds: Callable[[], float] = lambda: 0.0,
@@ -138,9 +150,11 @@ class Line:
         self._watchers: list[Watcher] = []
         self._is_first_ramp = self._decision.mode == "RAMP0"
         self._answer_seconds = TICK_SECONDS  # the shortest so far
-        self._if_fast = if_fast
+        self._answers_per_tick = ANSWERS_PER_TICK
+        self._after_look = after_look
+        self._first_answers: list[float] = []  # in seconds; during the first look
         first = self._decision.target
-        self.permits = Permits(clock, first if if_fast is None else min(first, FEW_CONNECTIONS))
+        self.permits = Permits(clock, first if after_look is None else min(first, FEW_CONNECTIONS))
 
     @property
     def allowed(self) -> int:
@@ -194,6 +208,9 @@ class Line:
         """
         gauge = self._gauge
         self._flows.pop(flow, None)
+        self._note_answer(flow)
+        if self._after_look is not None and flow.answer_seconds is not None:
+            self._first_answers.append(flow.answer_seconds)
         gauge.request_ended()
         if throttled is not None:
             gauge.refused(throttled)
@@ -228,25 +245,54 @@ class Line:
         """Tick while there is anything to watch. Runs until cancelled."""
         while True:
             await self._wanted.wait()
-            if self._if_fast is not None:
-                await self._open_up(self._if_fast)
+            if self._after_look is not None:
+                await self._open_up(self._after_look)
             await self._wait_for_tick()
             self.tick()
             if not self._flows:
                 self._wanted = anyio.Event()
 
-    async def _open_up(self, if_fast: Callable[[], Controller]) -> None:
-        """Begin with a few connections, and go on with the first number of the law.
-
-        On a line as fast as this machine, bytes that come out of order cost more than waiting.
-        """
-        await self._clock.sleep(FIRST_LOOK_SECONDS)
-        self._if_fast = None
-        if self._gauge.bytes >= FULL_BYTES_PER_SECOND * FIRST_LOOK_SECONDS:
-            self._controller = if_fast()
-            self._decision = self._controller.start()
+    async def _open_up(self, after_look: Callable[[Look], Controller]) -> None:
+        """Begin with a few connections, and go on with the number that these speak for."""
+        began, look = self._clock.monotonic(), Look(seconds=0.0)
+        while not look.is_enough:
+            await self._clock.sleep(OPENING_SECONDS)
+            look = self._look(self._clock.monotonic() - began)
+        self._after_look = None
+        self._first_answers.clear()
+        if look.waits_for_answers:
+            self._answers_per_tick = SMALL_ANSWERS_PER_TICK
+        self._controller = after_look(look)
+        self._decision = self._controller.start()
         self.permits.aim(self._decision.target)
         self._tell_tick()
+
+    def _look(self, seconds: float) -> Look:
+        """Return what the requests so far have shown."""
+        now, outlook = self._clock.monotonic(), self._outlook()
+        waiting = [
+            now - flow.pace.started_at if flow.answer_seconds is None else flow.answer_seconds
+            for flow in self._flows
+        ]
+        left, quota_seconds = outlook.quota or (None, 0.0)
+        return Look(
+            seconds,
+            self._gauge.bytes / seconds,
+            len(self._first_answers),
+            (*self._first_answers, *waiting),
+            outlook.small,
+            quota_rate(outlook.planned, left, quota_seconds) or inf,
+        )
+
+    def _outlook(self) -> Outlook:
+        """Return what all downloads together still have to ask for."""
+        outlooks = [watcher.outlook() for watcher in self._watchers]
+        quotas = [outlook.quota for outlook in outlooks if outlook.quota is not None]
+        return Outlook(
+            sum(outlook.planned for outlook in outlooks),
+            min(quotas) if quotas else None,
+            sum(outlook.small for outlook in outlooks),
+        )
 
     async def _wait_for_tick(self) -> None:
         """Sleep until the next tick is due, following the target meanwhile."""
@@ -265,12 +311,13 @@ class Line:
         if not self._is_first_ramp:
             return TICK_SECONDS
         for flow in self._flows:
-            if flow.answered_at is not None:
-                seconds = flow.answered_at - flow.pace.started_at
-                self._answer_seconds = min(self._answer_seconds, seconds)
-        return max(
-            SHORTEST_TICK_SECONDS, min(TICK_SECONDS, ANSWERS_PER_TICK * self._answer_seconds)
-        )
+            self._note_answer(flow)
+        seconds = self._answers_per_tick * self._answer_seconds
+        return max(SHORTEST_TICK_SECONDS, min(TICK_SECONDS, seconds))
+
+    def _note_answer(self, flow: Flow) -> None:
+        if flow.answer_seconds is not None:
+            self._answer_seconds = min(self._answer_seconds, flow.answer_seconds)
 
     def tick(self) -> None:
         """Measure, decide, cut what fell silent."""
@@ -310,15 +357,14 @@ class Line:
         )
         held_back = decision.start_rate is not None or self._told_until > gauge.started_at
         starved = not held_back and sample.busy_high < decision.target
-        outlooks = [watcher.outlook() for watcher in self._watchers]
-        quotas = [outlook.quota for outlook in outlooks if outlook.quota is not None]
-        quota_left, quota_seconds = min(quotas) if quotas else (None, 0.0)
+        outlook = self._outlook()
+        quota_left, quota_seconds = outlook.quota or (None, 0.0)
         sample = replace(
             sample,
             starved=starved or gauge.replaced > 0,
             limited=limiter.limited,
             uncapped=limiter.uncapped,
-            planned=sum(outlook.planned for outlook in outlooks),
+            planned=outlook.planned,
             quota_left=quota_left,
             quota_seconds=quota_seconds,
         )

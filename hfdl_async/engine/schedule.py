@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import anyio
 
+from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.model import ByteRange, PlannedFile
 from hfdl_async.engine.filejob import FileJob
 from hfdl_async.engine.wakeup import Wakeup
@@ -77,12 +78,14 @@ class Schedule:
         self._threshold = threshold_bytes
         self._waiting_small: deque[PlannedFile] = deque()
         self._waiting_big: deque[PlannedFile] = deque()
+        self.tiny_waiting = 0  # files that are not begun and are less bytes than round trips
         self._opening_big = 0
         self._jobs: dict[str, FileJob] = {}
         self._with_pieces: dict[str, FileJob] = {}
         self._given: deque[Piece] = deque()
         self._idle = 0
         self._changed = Wakeup()
+        self._idled = Wakeup()
         self._closed = False
         for item in items:
             self.add(item)
@@ -91,6 +94,7 @@ class Schedule:
         """Queue a file behind those that wait already."""
         small = item.file.size_bytes < self._threshold
         (self._waiting_small if small else self._waiting_big).append(item)
+        self.tiny_waiting += _is_tiny(item)
         self._changed.wake()
 
     def jobs(self) -> Iterator[FileJob]:
@@ -116,6 +120,7 @@ class Schedule:
         return None
 
     def _begin(self, item: PlannedFile, *, small: bool) -> Opening:
+        self.tiny_waiting -= _is_tiny(item)
         job = FileJob(item, small=small)
         self._jobs[item.file.path] = job
         return Opening(job)
@@ -149,6 +154,11 @@ class Schedule:
         more = self._given or self._with_pieces or self._waiting_small or self._waiting_big
         return 0 if more or self._opening_big else self._idle
 
+    async def wait_for_idle(self) -> None:
+        """Wait until a worker is idle because nothing is left to begin."""
+        while not self.idle_workers:
+            await self._idled.wait()
+
     def withdraw(self, job: FileJob) -> None:
         """Take the job's pieces back; none of them will be handed out."""
         job.untaken.clear()
@@ -163,6 +173,7 @@ class Schedule:
         """Forget every file that was not begun."""
         self._waiting_small.clear()
         self._waiting_big.clear()
+        self.tiny_waiting = 0
 
     def close(self) -> None:
         """Send the workers home."""
@@ -173,8 +184,13 @@ class Schedule:
         """Wait until there may be new work; False when there will never be any."""
         if not self._closed:
             self._idle += 1
+            self._idled.wake()
             try:
                 await self._changed.wait()
             finally:
                 self._idle -= 1
         return not self._closed
+
+
+def _is_tiny(item: PlannedFile) -> bool:
+    return item.file.size_bytes < SMALL_REQUEST_BYTES

@@ -17,9 +17,11 @@ from hfdl_async.core.ledger import CELL_BYTES
 from hfdl_async.core.tail import Budget, Working
 from hfdl_async.engine.inflight import InFlight, Request
 from hfdl_async.engine.line import Line
+from hfdl_async.engine.ports import Clock
 from hfdl_async.engine.schedule import Schedule
 
-TELLING_SECONDS = 1.0  # after its first byte a request may be split: being wrong costs no byte
+TELLING_SECONDS = 0.25  # after its first byte a request may be split: being wrong costs no byte
+AGAIN_SECONDS = 0.1  # until who had not told yet, or has slowed down, is looked at once more
 OPEN_CELLS = 4  # with a border inside: bytes behind it are no claim before those in front are here
 
 
@@ -37,14 +39,31 @@ class Tail:
         self._job_bytes = job_bytes
         self.duplicate_bytes = 0  # asked for a second time
 
+    async def run(self, clock: Clock) -> None:
+        """Help as soon as a worker is idle, and while one is. Runs until cancelled."""
+        while True:
+            await self._schedule.wait_for_idle()
+            self.help(clock.monotonic())
+            await clock.sleep(AGAIN_SECONDS)
+
     def help(self, now_seconds: float) -> None:
         """Let each idle worker that may connect take a part in what is still under way."""
         idle = min(self._schedule.idle_workers, self._line.allowed - self._line.busy)
-        while idle > 0 and (self._split(now_seconds) or self._hedge(now_seconds)):
+        while idle > 0 and (
+            self._split(now_seconds) or self._hedge(now_seconds) or self._split_moving(now_seconds)
+        ):
             idle -= 1
 
     def _split(self, now_seconds: float) -> bool:
-        requests = self._helpable(now_seconds, splitting=True)
+        return self._split_one_of(self._helpable(now_seconds, splitting=True), now_seconds)
+
+    def _split_moving(self, now_seconds: float) -> bool:
+        """Split the slowest beside those that stand still: these are for a duplicate, if at all."""
+        requests = self._helpable(now_seconds, splitting=True).items()
+        moving = {key: one for key, one in requests if one.recent_rate(now_seconds)}
+        return len(moving) < len(requests) and self._split_one_of(moving, now_seconds)
+
+    def _split_one_of(self, requests: dict[int, Request], now_seconds: float) -> bool:
         found = tail.split(
             _working(requests, now_seconds),
             self._inflight.first_byte_seconds,
@@ -101,11 +120,15 @@ class Tail:
 
 def _tells(request: Request, now_seconds: float) -> bool:
     began = request.flow.pace.first_byte_at
-    return began is not None and now_seconds - began >= TELLING_SECONDS
+    if began is None:
+        return False
+    # A window that is still opening says less than it will bring.
+    opening = tail.ANSWERS_SAVED * (began - request.flow.pace.started_at)
+    return now_seconds - began >= max(TELLING_SECONDS, opening)
 
 
 def _working(requests: dict[int, Request], now_seconds: float) -> list[Working]:
     return [
-        Working(key, request.remaining_bytes, request.rate(now_seconds))
+        Working(key, request.remaining_bytes, request.recent_rate(now_seconds))
         for key, request in requests.items()
     ]

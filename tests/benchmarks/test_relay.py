@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.front import free_ports
 from benchmarks.line import Line
-from benchmarks.relay import Bucket, running_relay
+from benchmarks.relay import LATE_SECONDS, Bucket, running_relay
 from hfdl_async.core.model import KIB, MB
 
 ANSWER = random.Random(1).randbytes(3 * MB)
@@ -68,12 +68,19 @@ def test_every_byte_arrives_and_is_counted(line: Line, port: int) -> None:
 
 def test_a_bucket_lets_pass_what_its_rate_allows() -> None:
     bucket = Bucket(1_000_000)
-    assert bucket.wait_seconds(5.0) == 0
-    bucket.take(500_000, 5.0)
-    assert bucket.wait_seconds(5.0) == 0.5
-    assert bucket.wait_seconds(5.25) == 0.25
-    bucket.take(100_000, 9.0)  # idle time is not made up for
-    assert bucket.wait_seconds(9.0) == pytest.approx(0.1)
+    assert bucket.wait_seconds(0.0) == 0
+    bucket.take(500_000, 0.0)
+    assert bucket.wait_seconds(0.0) == 0.5
+    assert bucket.wait_seconds(0.25) == 0.25
+
+
+def test_a_bucket_makes_up_for_a_late_timer_and_not_for_idle_time() -> None:
+    bucket = Bucket(1_000_000)
+    bucket.take(100_000, 0.0)
+    bucket.take(100_000, 0.101)  # a millisecond late
+    assert bucket.wait_seconds(0.101) == pytest.approx(0.099)
+    bucket.take(100_000, 9.0)
+    assert bucket.wait_seconds(9.0) == pytest.approx(0.1 - LATE_SECONDS)
 
 
 def test_a_bucket_without_a_rate_never_waits() -> None:

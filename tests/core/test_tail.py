@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfdl_async.core.model import GIB, MIB
-from hfdl_async.core.tail import Budget, Working, hedge, split
+from hfdl_async.core.tail import (
+    ANSWERS_SAVED,
+    LEAST_SAVED_SECONDS,
+    Budget,
+    Working,
+    hedge,
+    split,
+)
 
 MB = 10**6
 working = st.lists(
@@ -45,6 +52,11 @@ def test_a_connection_that_stands_still_keeps_nothing_worth_waiting_for() -> Non
     assert hedge(pieces, 0.1, Budget(GIB)) == 1
 
 
+def test_the_last_but_one_does_not_speak_for_the_line() -> None:
+    both_broken = [Working(1, 16 * MB, 0.0), Working(2, 10 * MB, 0.2e6)]
+    assert hedge(both_broken, 0.1, Budget(GIB, usual_rate=10e6)) == 1
+
+
 late = st.lists(
     st.builds(
         Working, st.integers(0, 100), st.integers(8 * MIB, 64 * MIB), st.floats(0.1e6, 100e6)
@@ -56,7 +68,7 @@ late = st.lists(
 
 
 @given(late, st.floats(0, 0.5))
-def test_a_split_leaves_both_sides_something_and_saves_a_second(
+def test_a_split_leaves_both_sides_something_and_saves_more_than_it_costs(
     pieces: list[Working], first_byte_seconds: float
 ) -> None:
     found = split(pieces, first_byte_seconds)
@@ -65,7 +77,8 @@ def test_a_split_leaves_both_sides_something_and_saves_a_second(
     (victim,) = (each for each in pieces if each.key == found.victim)
     assert MIB <= found.moved_bytes < victim.remaining_bytes
     kept_seconds = (victim.remaining_bytes - found.moved_bytes) / victim.rate
-    assert victim.eta_seconds - kept_seconds >= 1.0
+    least = max(LEAST_SAVED_SECONDS, ANSWERS_SAVED * first_byte_seconds)
+    assert victim.eta_seconds - kept_seconds >= least
     assert victim.eta_seconds == max(each.eta_seconds for each in pieces if each.remaining_bytes)
 
 

@@ -6,16 +6,9 @@ from itertools import pairwise
 import anyio
 import pytest
 
+from hfdl_async.core.control.opening import FEW_CONNECTIONS, FIRST_LOOK_SECONDS, Look
 from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
-from hfdl_async.engine.line import (
-    FEW_CONNECTIONS,
-    FIRST_LOOK_SECONDS,
-    FULL_BYTES_PER_SECOND,
-    Cut,
-    Flow,
-    Line,
-    Outlook,
-)
+from hfdl_async.engine.line import Cut, Flow, Line, Outlook
 from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS
 from hfdl_async.testing.fakes import ManualClock
 
@@ -349,23 +342,53 @@ async def test_the_first_ramp_takes_its_time_where_answers_do() -> None:
     assert [sample.dt for sample in recorder.seen] == pytest.approx([TICK_SECONDS] * 3)
 
 
-@pytest.mark.parametrize(("filled", "allowed"), [(True, 5), (False, 8)])
-async def test_a_download_begins_with_a_few_connections_and_stays_there_if_they_fill_the_line(
-    filled: bool, allowed: int
-) -> None:
+async def test_a_download_begins_with_a_few_connections_and_goes_on_as_they_speak_for() -> None:
     clock = ManualClock(auto=False)
-    line = Line(Recorder(8), clock, if_fast=lambda: Recorder(5))
+    looks: list[Look] = []
+
+    def after(look: Look) -> Recorder:
+        looks.append(look)
+        return Recorder(7)
+
+    line = Line(Recorder(8), clock, after_look=after)
     ticks: list[float] = []
-    line.watch(ticks.append)
+    line.watch(ticks.append, outlook=lambda: Outlook(30, None, 25))
+    line.watch(lambda now: None, outlook=lambda: Outlook(70, (10, 5.0), 5))
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        answered, waits = (line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2))
+        await anyio.wait_all_tasks_blocked()
+        assert line.allowed == line.permits.opened == FEW_CONNECTIONS
+        clock.advance(FIRST_LOOK_SECONDS / 2)
+        answered.listen(clock.monotonic())
+        line.received(answered, 1000, clock.monotonic())
+        line.end(answered, failed=False)
+        assert waits.answer_seconds is None
+        clock.advance(FIRST_LOOK_SECONDS / 2)
+        await anyio.wait_all_tasks_blocked()
+        assert line.allowed == line.permits.opened == 7
+        assert len(ticks) == 1  # so that workers come
+        group.cancel_scope.cancel()
+    [look] = looks
+    assert look.bytes_per_second == pytest.approx(1000 / FIRST_LOOK_SECONDS)
+    assert look.answer_seconds == pytest.approx([FIRST_LOOK_SECONDS / 2, FIRST_LOOK_SECONDS])
+    assert look.small_ahead == 30
+    assert look.requests_a_second == pytest.approx(0.9 * 10 / 5.0)
+
+
+async def test_where_answers_are_what_is_waited_for_the_first_ramp_ticks_twice_as_long() -> None:
+    clock = ManualClock()
+    recorder = Recorder(mode="RAMP0")
+    line = Line(recorder, clock, after_look=lambda look: recorder)
+    line.watch(lambda now: None, outlook=lambda: Outlook(small=1000))
     async with anyio.create_task_group() as group:
         group.start_soon(line.run)
         flow = line.begin(anyio.CancelScope(), silence_seconds=30)
-        await anyio.wait_all_tasks_blocked()
-        assert line.allowed == line.permits.opened == FEW_CONNECTIONS
-        clock.advance(FIRST_LOOK_SECONDS)
-        enough = FULL_BYTES_PER_SECOND * FIRST_LOOK_SECONDS
-        line.received(flow, round(enough) - (not filled), clock.monotonic())
-        await anyio.wait_all_tasks_blocked()
-        assert line.allowed == line.permits.opened == allowed
-        assert len(ticks) == 1  # so that workers come
+        await clock.sleep(0.1)
+        flow.listen(clock.monotonic())
+        line.end(flow, failed=False)
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        while len(recorder.seen) < 3:
+            await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
+    assert [sample.dt for sample in recorder.seen[1:]] == pytest.approx([0.2, 0.2])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.controller import FixedController
 from hfdl_async.core.model import MIB, ByteRange, PlannedFile
 from hfdl_async.core.planning import PIECE_BYTES, in_order
@@ -34,6 +35,16 @@ async def test_small_files_come_first_smallest_first() -> None:
     schedule = scheduled(fetch("big", BIG), fetch("b", b"bb"), fetch("a", b"a"))
     assert [path(schedule.take()) for _ in range(3)] == ["a", "b", "big"]
     assert schedule.take() is None
+
+
+async def test_it_counts_the_small_files_that_are_not_begun() -> None:
+    items = [fetch("a", b"a"), fetch("b", b"bb"), fetch("large", bytes(SMALL_REQUEST_BYTES))]
+    schedule = scheduled(*items, threshold_bytes=10**9)
+    assert schedule.tiny_waiting == 2
+    schedule.take()
+    assert schedule.tiny_waiting == 1
+    schedule.drop_waiting()
+    assert schedule.tiny_waiting == 0
 
 
 async def test_a_worker_goes_on_with_the_small_file_it_opened() -> None:
@@ -190,3 +201,28 @@ async def test_workers_are_idle_only_when_nothing_is_left_to_begin() -> None:
         await anyio.wait_all_tasks_blocked()
         assert schedule.idle_workers == 0
         schedule.close()
+
+
+async def test_who_waits_for_an_idle_worker_hears_of_it_at_once_and_not_while_more_may_come() -> (
+    None
+):
+    schedule, sink = scheduled(fetch("x", BIG)), MemorySink()
+    heard: list[int] = []
+
+    async def listen() -> None:
+        await schedule.wait_for_idle()
+        heard.append(schedule.idle_workers)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(listen)
+        work = schedule.take()
+        group.start_soon(schedule.wait)
+        await anyio.wait_all_tasks_blocked()
+        assert heard == []  # the file is being opened, there will be pieces
+        await opened(schedule, work, sink)
+        while schedule.take() is not None:
+            pass
+        group.start_soon(schedule.wait)
+        await anyio.wait_all_tasks_blocked()
+        assert heard == [1]
+        group.cancel_scope.cancel()

@@ -134,6 +134,16 @@ async def test_a_small_rest_that_is_stuck_is_fetched_a_second_time() -> None:
     check_written_once(rig)
 
 
+async def test_two_broken_connections_at_the_end_do_not_speak_for_each_other() -> None:
+    rig = rig_of(*[MIB] * 30, 5 * MIB, MIB, connections=16)
+    rig.source.script("f30", slow(20 * CHUNK_SECONDS))
+    rig.source.script(LAST, stalled(STALLS_AT))
+    await rig.run()
+    assert rig.source.spans(LAST) == [ByteRange(0, MIB), ByteRange(STALLS_AT, MIB)]
+    assert not [fact for fact in rig.told(ConnectionReplaced) if "no byte" in fact.reason]
+    assert len(rig.source.spans("f30")) > 1
+
+
 async def test_not_soon_after_a_server_asked_for_patience() -> None:
     rig = with_a_stall()
     rig.source.script("f16", refused(RateLimitedError("HTTP 429", retry_after_seconds=1.0)))

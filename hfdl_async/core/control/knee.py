@@ -167,7 +167,8 @@ class KneeController:
             if not self._veto:
                 self._probing.each_counts(self._found)
             return self._to_hold(now, "veto" if self._veto else "at-ceiling")
-        self._move(self._ramp.next_target(self._base, self._meter.noise.sigma), "RAMP")
+        sigma, small = self._meter.noise.sigma, self._meter.small
+        self._move(self._ramp.next_target(self._base, sigma, small=small), "RAMP")
         return "ramp"
 
     def _judge_round(self, now: float) -> str:

@@ -52,7 +52,7 @@ class Pacing:
         self._last_rate = max(sample.done / sample.dt, 0.5 * self._last_rate)
         if self._own is not None:
             self._own *= 1.0 + RISE_PER_SECOND * sample.dt
-        self._quota = _quota_rate(sample)
+        self._quota = quota_rate(sample.planned, sample.quota_left, sample.quota_seconds)
 
     def slow_down(self) -> None:
         """Take a complaint about too many requests into account."""
@@ -65,10 +65,14 @@ class Pacing:
         self._done, self._seconds = 0, 0.0
 
 
-def _quota_rate(sample: Sample) -> float | None:
-    if sample.quota_left is None or sample.quota_seconds <= 0:
+def quota_rate(planned: int, left: int | None, seconds: float) -> float | None:
+    """Return the requests a second that a quota allows, None where all fit in it.
+
+    Args:
+        planned: requests that are still to be made.
+        left: requests the server says remain, None where it does not say.
+        seconds: until that quota is full again.
+    """
+    if left is None or seconds <= 0 or planned <= OF_THE_QUOTA * left:
         return None
-    allowed = OF_THE_QUOTA * sample.quota_left
-    if sample.planned <= allowed:
-        return None
-    return max(allowed, 0.5) / sample.quota_seconds
+    return max(OF_THE_QUOTA * left, 0.5) / seconds

@@ -31,9 +31,9 @@ class Ramp:
         """Begin a later ramp; *gently* when the number it begins from was good or too much."""
         self._gently = gently
 
-    def next_target(self, base: Level, sigma: float) -> int:
-        """Return the connections of the next round."""
-        return ceil(base.connections * self._factor(base, sigma))
+    def next_target(self, base: Level, sigma: float, *, small: bool = False) -> int:
+        """Return the connections of the next round; *small* requests are no burst of bytes."""
+        return ceil(base.connections * self._factor(base, sigma, small))
 
     def demand(self, connections: int) -> float:
         """Return the elasticity that a round from *connections* must show."""
@@ -49,11 +49,11 @@ class Ramp:
             return base.connections
         return min(probe, ceil(base.connections * max(HEADROOM, SPARE * found.ratio)))
 
-    def _factor(self, base: Level, sigma: float) -> float:
+    def _factor(self, base: Level, sigma: float, small: bool) -> float:
         if sigma > NOISY and not self.first:
             return IN_NOISE
         if self._gently:
             self._gently = False
             return GENTLE
-        slow = base.connections < FEW or base.rate < FAST_LINE_RATE
+        slow = small or base.connections < FEW or base.rate < FAST_LINE_RATE
         return DOUBLING if slow else BURST_FREE

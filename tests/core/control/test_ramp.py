@@ -23,6 +23,10 @@ def test_it_doubles_except_where_that_would_be_a_burst(
     assert Ramp(ControlConfig()).next_target(level(connections, rate), 0.05) == following
 
 
+def test_small_requests_are_no_burst() -> None:
+    assert Ramp(ControlConfig()).next_target(level(32, 200 * MB), 0.05, small=True) == 64
+
+
 def test_later_ramps_are_more_careful_after_a_drop_and_in_noise() -> None:
     ramp = Ramp(ControlConfig())
     ramp.first = False

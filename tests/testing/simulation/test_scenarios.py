@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from hfdl_async.testing.simulation.figures import figures, figures_of_draws, figures_of_pairs
+from hfdl_async.core.control.config import ControlConfig
+from hfdl_async.core.control.knee import KneeController
+from hfdl_async.core.control.opening import MOST
+from hfdl_async.core.model import MB
+from hfdl_async.testing.simulation.figures import (
+    Law,
+    figures,
+    figures_of_draws,
+    figures_of_pairs,
+)
 from hfdl_async.testing.simulation.laws import BASELINES, knee
+from hfdl_async.testing.simulation.network import Conditions
 from hfdl_async.testing.simulation.scenarios import (
     ALONE,
     BEHIND_A_BASELINE,
@@ -15,6 +26,7 @@ from hfdl_async.testing.simulation.scenarios import (
     PAIR_BARS,
     PAIR_RATES,
     PAIR_SEEDS,
+    SMALL,
     Bar,
     Scenario,
     bars,
@@ -107,3 +119,27 @@ def test_the_bars_hold_on_other_draws(seed: int) -> None:
 def test_two_of_us_share_on_other_seeds(rate: float, offset: int) -> None:
     seeds = tuple(seed + offset for seed in PAIR_SEEDS)
     assert failed(figures_of_pairs(knee, rate, seeds), PAIR_BARS) == []
+
+
+def begun_with(connections: int) -> Law:
+    """Return our law as it begins after a first look at small files (`opening.py`)."""
+    config = replace(ControlConfig(), first=connections)
+    return lambda seed, _polite: KneeController(config, seed=seed)
+
+
+def test_small_files_begun_with_as_many_as_their_answers_take_are_quicker() -> None:
+    scenario = BY_NAME["A14"]
+    quick, usual = figures(scenario, begun_with(MOST)), figures(scenario, knee)
+    assert quick["util"] > usual["util"] + 0.02
+    assert quick["t90"] <= usual["t90"] - 2.0
+
+
+def test_small_files_begun_with_more_than_the_line_takes_end_at_its_knee() -> None:
+    narrow = Conditions(5 * MB, 100 * MB, round_trip=0.05, think=0.05, noise=0.03)
+    scenario = Scenario("narrow", "", narrow, (), request_bytes=SMALL)  # 50 files a second
+    found, usual = figures(scenario, begun_with(MOST)), figures(scenario, knee)
+    assert failed(found, bars(util_min=usual["util"] - 0.01, late_n_max=16)) == []
+
+
+def test_small_files_begun_with_many_still_keep_to_what_a_server_allows() -> None:
+    assert failed(figures(BY_NAME["A15"], begun_with(MOST)), BY_NAME["A15"].bars) == []

@@ -1,0 +1,93 @@
+"""With how many connections a download begins, once a first look with a few has shown the line.
+
+Two things a moment with a few connections tells for sure. Where they bring as much as this machine
+can take, more would only cost. And where small files come next it is their answers that are waited
+for: by Little's law it takes rate x latency requests at once to keep the rate, and both are known.
+Everything else is found by the ramp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, inf
+from statistics import median
+
+from hfdl_async.core.control.config import FIRST_CONNECTIONS, ControlConfig
+
+FEW_CONNECTIONS = 4  # to begin with: a line that they fill has nothing to gain from more
+FIRST_LOOK_SECONDS = 0.2  # longer than the burst that a server with a cap lets through
+ENOUGH_ANSWERS = 4  # to know how long one takes: no need to look any longer
+FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
+
+MOST = 32  # without having asked the line: the ramp goes on from there if it pays
+# What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
+ENOUGH_REQUESTS_A_SECOND = 2000.0
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the first moment with a few connections has shown.
+
+    Attributes:
+        seconds: that it took so far.
+        answered: requests that have been answered and are over.
+        answer_seconds: from each request to its content, redirects included; of those without an
+            answer how long they have waited for it.
+        small_ahead: small files that are to be asked for next.
+        requests_a_second: how many the server allows, where it says so and it is too few.
+    """
+
+    seconds: float = FIRST_LOOK_SECONDS
+    bytes_per_second: float = 0.0
+    answered: int = 0
+    answer_seconds: Sequence[float] = ()
+    small_ahead: int = 0
+    requests_a_second: float = inf
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether there is nothing to gain from looking any longer."""
+        if self.waits_for_answers and self.answered >= ENOUGH_ANSWERS:
+            return True
+        return self.seconds >= FIRST_LOOK_SECONDS - _ROUNDING
+
+    @property
+    def fills_the_line(self) -> bool:
+        """Whether a few connections are as fast as this machine."""
+        return self.bytes_per_second >= FULL_BYTES_PER_SECOND
+
+    @property
+    def waits_for_answers(self) -> bool:
+        """Whether round trips are what the next requests take, not bytes."""
+        return self.small_ahead >= FIRST_CONNECTIONS and not self.fills_the_line
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the law is made from."""
+
+    config: ControlConfig
+    hint: int | None = None
+
+
+def opening(look: Look, config: ControlConfig) -> Opening:
+    """Return how to begin after *look*."""
+    if look.fills_the_line:
+        return Opening(config, hint=FEW_CONNECTIONS)
+    # Who is polite begins with fewer than others and takes his time.
+    if not look.waits_for_answers or config.first < FIRST_CONNECTIONS:
+        return Opening(config)
+    first = first_connections(look.answer_seconds, look.requests_a_second)
+    if look.requests_a_second == inf:
+        first = max(first, config.first)  # what comes after the answer takes its time, too
+    return Opening(replace(config, first=min(first, look.small_ahead)))
+
+
+def first_connections(latencies_seconds: Sequence[float], requests_a_second: float = inf) -> int:
+    """Return the connections that keep *requests_a_second* in flight, from the first latencies."""
+    if not latencies_seconds:
+        return FEW_CONNECTIONS
+    rate = min(requests_a_second, ENOUGH_REQUESTS_A_SECOND)
+    return max(FEW_CONNECTIONS, min(MOST, ceil(rate * median(latencies_seconds))))
