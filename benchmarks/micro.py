@@ -18,7 +18,7 @@ from hfdl_async.core.ledger import CELL_BYTES, Ledger
 from hfdl_async.core.model import KIB, MIB, ByteRange, Digest, Listing, RemoteFile
 from hfdl_async.core.options import Options
 from hfdl_async.core.planning import Selection, decide, in_order, pieces, select
-from hfdl_async.net.pages import parse_page
+from hfdl_async.net.pages import parse_entries
 
 SIZES = (1_000, 10_000, 100_000)
 WRITERS = 16  # connections that write into one file at once
@@ -99,11 +99,11 @@ def _page(size: int) -> bytes:
 
 def _parse(size: int) -> Callable[[], object]:
     bodies = [_page(1000) for _ in range(size // 1000)]
-    return lambda: [parse_page(body, "bench/micro") for body in bodies]
+    return lambda: [parse_entries(body, "bench/micro").files for body in bodies]
 
 
 def _select(size: int) -> Callable[[], object]:
-    listing = Listing("0" * 40, tuple(parse_page(_page(size), "bench/micro")))
+    listing = Listing("0" * 40, tuple(parse_entries(_page(size), "bench/micro").files))
     return lambda: select(listing, Selection(), repo="bench/micro")
 
 

@@ -83,11 +83,6 @@ class Record:
     size: int
     claims: tuple[Claim, ...] = ()
 
-    @property
-    def claimed_bytes(self) -> int:
-        """Sum of all claims."""
-        return sum(claim.length for claim in self.claims)
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MINUTES_OF_A_DAY = 24 * 60
 _OFF = ("off", "none", "unlimited")
 
 
@@ -35,15 +34,6 @@ class Timetable:
                 break
             current = limit
         return current
-
-    def minutes_to_change(self, minute: float) -> float | None:
-        """Return how long that stays so; None when there is one limit for the whole day."""
-        if len(self.entries) == 1:
-            return None
-        for start, _ in self.entries:
-            if start > minute:
-                return start - minute
-        return self.entries[0][0] + MINUTES_OF_A_DAY - minute
 
 
 Bandwidth = Limit | Timetable

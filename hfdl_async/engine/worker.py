@@ -228,7 +228,7 @@ class Fetcher:
         count = batch.size
         flow.pause()
         # The disk cannot be stopped half-way; a cancelled wait would only forget what it wrote.
-        with anyio.move_on_after(patience_seconds, shield=True):
+        with self.line.writing(), anyio.move_on_after(patience_seconds, shield=True):
             await self._put(request.piece, batch)
         flow.listen(self.clock.monotonic())
         self.checkpointer.wrote(count)

@@ -61,11 +61,6 @@ def parse_commit(body: bytes, subject: str) -> tuple[str, str | None]:
     return commit, repo_id if isinstance(repo_id, str) else None
 
 
-def parse_page(body: bytes, subject: str) -> ListedFiles:
-    """Return the files of one page, as `parse_entries`."""
-    return parse_entries(body, subject).files
-
-
 def parse_entries(body: bytes, subject: str) -> Page:
     """Return the files and folders of one page; kinds unknown to us are left out.
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hfdl_async.core.options import parse_size
 from hfdl_async.core.timetable import Bandwidth, Limit, Timetable, parse_limits
@@ -38,33 +36,18 @@ def test_a_timetable_has_its_entries_in_the_order_of_the_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minute", "limit", "left"),
-    [(0, Limit(), 480), (480, Limit(rate=5e6), 660), (1139.5, Limit(rate=5e6), 0.5)],
+    ("minute", "limit"), [(0, Limit()), (480, Limit(rate=5e6)), (1139.5, Limit(rate=5e6))]
 )
-def test_the_last_entry_of_a_day_holds_over_midnight(
-    minute: float, limit: Limit, left: float
-) -> None:
+def test_the_last_entry_of_a_day_holds_over_midnight(minute: float, limit: Limit) -> None:
     table = parse("08:00,5MB 19:00,off")
     assert isinstance(table, Timetable)
     assert table.limit_at(minute) == limit
-    assert table.minutes_to_change(minute) == left
-
-
-@given(st.floats(0, 1440, exclude_max=True))
-def test_a_limit_holds_until_the_stated_change(minute: float) -> None:
-    table = parse("00:30,1MB 08:00,5MB 23:59,off")
-    assert isinstance(table, Timetable)
-    left = table.minutes_to_change(minute)
-    assert left is not None
-    assert 0 < left <= 1440
-    assert table.limit_at((minute + left / 2) % 1440) == table.limit_at(minute)
 
 
 def test_one_entry_is_for_the_whole_day() -> None:
     table = parse("08:00,5MB")
     assert isinstance(table, Timetable)
     assert table.limit_at(0) == Limit(rate=5e6)
-    assert table.minutes_to_change(0) is None
 
 
 @pytest.mark.parametrize(

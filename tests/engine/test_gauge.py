@@ -49,26 +49,28 @@ def test_a_tick_is_as_long_as_it_was_and_the_next_begins_where_it_ended() -> Non
     assert second.busy_high == 1
 
 
-@pytest.mark.parametrize(("writing_seconds", "blocked"), [(0.09, False), (0.11, True)])
-def test_the_disk_blocks_when_writing_takes_a_fifth_of_the_requests_time(
+@pytest.mark.parametrize(("writing_seconds", "blocked"), [(0.39, False), (0.41, True)])
+def test_the_disk_blocks_when_writing_takes_nearly_all_of_two_ticks(
     writing_seconds: float, blocked: bool
 ) -> None:
     bench = Bench()
     bench.gauge.request_began()
-    bench.gauge.write_began()
-    bench.clock.advance(writing_seconds)
-    bench.gauge.write_ended()
-    bench.clock.advance(0.5 - writing_seconds)
-    assert bench.gauge.read(flowing=1).blocked is blocked
+    for told in (False, blocked):
+        bench.gauge.write_began()
+        bench.clock.advance(writing_seconds)
+        bench.gauge.write_ended()
+        bench.clock.advance(0.5 - writing_seconds)
+        assert bench.gauge.read(flowing=1).blocked is told
+        bench.gauge.begin()
 
 
 def test_a_write_that_has_not_ended_blocks_already() -> None:
     bench = Bench()
     bench.gauge.request_began()
     bench.gauge.write_began()
-    for _ in range(3):
+    for blocked in (False, True, True):
         bench.clock.advance(0.5)
-        assert bench.gauge.read(flowing=1).blocked
+        assert bench.gauge.read(flowing=1).blocked is blocked
         bench.gauge.begin()
 
 

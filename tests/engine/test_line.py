@@ -277,6 +277,7 @@ async def test_a_disk_that_is_slow_blocks_the_tick() -> None:
     wired = Wired()
     flows(wired, 1)
     with wired.line.writing():
+        assert not sampled(wired).blocked  # a hiccup, for all we know
         assert sampled(wired).blocked
     assert not sampled(wired).blocked
 

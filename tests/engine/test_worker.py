@@ -8,6 +8,8 @@ import anyio
 import pytest
 
 from hfdl_async.core.bandwidth import burst_bytes
+from hfdl_async.core.control.config import FIRST_CONNECTIONS
+from hfdl_async.core.control.knee import KneeController
 from hfdl_async.core.controller import Decision, FixedController, Sample
 from hfdl_async.core.events import ConnectionReplaced, SegmentRetried
 from hfdl_async.core.model import KIB, MIB, ByteRange, Chunk, RemoteFile
@@ -395,3 +397,39 @@ async def test_a_limit_that_changes_takes_effect_on_those_who_wait() -> None:
             await anyio.wait_all_tasks_blocked()
             rig.line.limiter.set_bandwidth(Limit())
     assert rig.sink.files["a"] == bytes(MIB)
+
+
+class Law(KneeController):
+    """The law, with a record of its decisions."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=1)
+        self.told: list[Decision] = []
+
+    def observe(self, sample: Sample) -> Decision:
+        self.told.append(super().observe(sample))
+        return self.told[-1]
+
+
+@pytest.mark.parametrize("write_seconds", [0.0, 0.8])
+async def test_a_slow_disk_keeps_the_connections_from_climbing(write_seconds: float) -> None:
+    clock, law, disk = ManualClock(), Law(), anyio.Lock()
+    source = MemorySource({}, chunk_bytes=256 * KIB, clock=clock, chunk_seconds=1 / 8)
+    contents = {f"{number:02}": bytes(4 * MIB) for number in range(40)}
+    rig = Rig(contents, source=source, clock=clock, controller=law)
+
+    async def one_after_another(operation: str, path: str) -> None:
+        if operation == "write" and write_seconds:
+            async with disk:
+                await clock.sleep(write_seconds)
+
+    rig.sink.step = one_after_another  # type: ignore[method-assign]
+    await rig.run()
+    assert "failed" not in rig.statuses().values()
+    most = max(decision.target for decision in law.told)
+    reasons = {decision.reason for decision in law.told}
+    if write_seconds:
+        assert most <= 2 * FIRST_CONNECTIONS  # as many as the first ramp tries
+        assert "probe-up" not in reasons
+    else:
+        assert most >= 4 * FIRST_CONNECTIONS

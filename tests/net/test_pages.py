@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hfdl_async.core.filetable import ListedFiles
 from hfdl_async.core.model import Digest, ListedFile
 from hfdl_async.errors import ProtocolError, UnsafeError
-from hfdl_async.net.pages import _file, next_page, parse_commit, parse_page
+from hfdl_async.net.pages import _file, next_page, parse_commit, parse_entries
 from hfdl_async.net.urls import parse_url
 
 SHA1, SHA256 = "a" * 40, "b" * 64
@@ -20,7 +20,7 @@ TREE = f"/api/models/org/name/tree/{SHA1}"
 
 
 def page(*entries: object) -> ListedFiles:
-    return parse_page(json.dumps(entries).encode(), "org/name")
+    return parse_entries(json.dumps(entries).encode(), "org/name").files
 
 
 def entry(**fields: object) -> dict[str, object]:
@@ -99,12 +99,12 @@ def test_a_field_that_cannot_be_is_refused_by_name(bad: object) -> None:
 )
 def test_what_is_no_listing_is_an_error_and_no_crash(body: bytes) -> None:
     with pytest.raises(ProtocolError):
-        parse_page(body, "org/name")
+        parse_entries(body, "org/name")
 
 
 @given(st.binary(max_size=100))
 def test_no_bytes_crash_the_parsers(body: bytes) -> None:
-    for parser in (parse_page, parse_commit):
+    for parser in (parse_entries, parse_commit):
         with contextlib.suppress(ProtocolError):
             parser(body, "org/name")
 
