@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hfdl_async.core.control.trace import TraceLine, parse_first_line, parse_line
+from hfdl_async.core.control.trace import (
+    TraceLine,
+    is_first_line,
+    parse_first_line,
+    parse_line,
+)
 from hfdl_async.core.controller import Mode
 from hfdl_async.core.model import MB
 
@@ -69,7 +74,7 @@ def read_trace(text: str) -> list[TraceLine]:
     first, _, rest = text.partition("\n")
     parse_first_line(first)
     lines = rest.split("\n")
-    return [parse_line(line) for line in lines[:-1] if line]
+    return [parse_line(line) for line in lines[:-1] if line and not is_first_line(line)]
 
 
 def curve(lines: Sequence[TraceLine]) -> Curve:

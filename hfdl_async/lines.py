@@ -6,6 +6,7 @@ one hub says nothing about another one. All downloads from one hub share its lin
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ class Lines:
             buffers_bytes=self._terms.buffers_bytes,
             limiter=self._limiter,
             loop_seconds=time.thread_time,
+            machine_seconds=_machine_seconds,
         )
 
     def _trace(self) -> Callable[[str], None] | None:
@@ -119,3 +121,8 @@ class Lines:
             trace = TraceFile(path.with_name(f"{path.name}.{len(self._lines) + 1}"))
         self._group.start_soon(trace.run)
         return trace.tell
+
+
+def _machine_seconds() -> float:
+    """Return how long this process would have kept all processors busy together."""
+    return time.process_time() / (os.cpu_count() or 1)

@@ -126,6 +126,7 @@ class Line:
         buffers_bytes: what all connections together may have received and not written.
         limiter: the bandwidth limit; by default there is none.
         loop_seconds: returns the processor time of the thread that runs the loop.
+        machine_seconds: returns the processor time of this process, over the number of processors.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Line:
         buffers_bytes: int = BUFFERS_BYTES,
         limiter: Limiter | None = None,
         loop_seconds: Callable[[], float] = lambda: 0.0,
+        machine_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.buffers_bytes = buffers_bytes
         self.limiter = limiter or Limiter(clock)
@@ -152,6 +154,9 @@ class Line:
         self._answer_seconds = TICK_SECONDS  # the shortest so far
         self._answers_per_tick = ANSWERS_PER_TICK
         self._after_look = after_look
+        self._if_machine_fills: Callable[[Look], Controller] | None = None
+        self._machine_seconds = machine_seconds
+        self._machine_used = machine_seconds()  # when the tick began
         self._first_answers: list[float] = []  # in seconds; during the first look
         first = self._decision.target
         self.permits = Permits(clock, first if after_look is None else min(first, FEW_CONNECTIONS))
@@ -195,7 +200,7 @@ class Line:
         if not self._flows:
             self.limiter.look_up()  # nothing ticked since the last request
         if not self._wanted.is_set():
-            self._gauge.begin()  # the silence before it says nothing
+            self._begin_tick()  # the silence before it says nothing
             self._wanted.set()
         self._flows[flow] = None
         self._gauge.request_began()
@@ -255,10 +260,14 @@ class Line:
     async def _open_up(self, after_look: Callable[[Look], Controller]) -> None:
         """Begin with a few connections, and go on with the number that these speak for."""
         began, look = self._clock.monotonic(), Look(seconds=0.0)
+        self._machine_used = self._machine_seconds()
         while not look.is_enough:
             await self._clock.sleep(OPENING_SECONDS)
-            look = self._look(self._clock.monotonic() - began)
+            seconds = self._clock.monotonic() - began
+            used = self._machine_seconds() - self._machine_used
+            look = self._look(seconds, used / seconds)
         self._after_look = None
+        self._if_machine_fills = None if look.fills_the_machine else after_look
         self._first_answers.clear()
         if look.waits_for_answers:
             self._answers_per_tick = SMALL_ANSWERS_PER_TICK
@@ -267,7 +276,17 @@ class Line:
         self.permits.aim(self._decision.target)
         self._tell_tick()
 
-    def _look(self, seconds: float) -> Look:
+    def _look_again(self, sample: Sample, machine_share: float) -> None:
+        """Begin anew where the processors turn out to be full during the first ramp.
+
+        The first look cannot see it when small files came first, or the start of the program.
+        """
+        look = Look(sample.dt, sample.bytes / sample.dt, machine_share=machine_share)
+        if self._if_machine_fills is not None and look.fills_the_machine:
+            self._controller = self._if_machine_fills(look)
+            self._if_machine_fills = None
+
+    def _look(self, seconds: float, machine_share: float) -> Look:
         """Return what the requests so far have shown."""
         now, outlook = self._clock.monotonic(), self._outlook()
         waiting = [
@@ -282,6 +301,7 @@ class Line:
             (*self._first_answers, *waiting),
             outlook.small,
             quota_rate(outlook.planned, left, quota_seconds) or inf,
+            machine_share,
         )
 
     def _outlook(self) -> Outlook:
@@ -323,7 +343,11 @@ class Line:
         """Measure, decide, cut what fell silent."""
         now = self._clock.monotonic()
         self._cut_silent(now)
-        self._apply(self._controller.observe(self._measure()))
+        used = self._machine_seconds() - self._machine_used
+        sample = self._measure()
+        if self._is_first_ramp:
+            self._look_again(sample, used / sample.dt)
+        self._apply(self._controller.observe(sample))
         self.follow()
         self._tell_tick()
 
@@ -368,8 +392,12 @@ class Line:
             quota_left=quota_left,
             quota_seconds=quota_seconds,
         )
-        gauge.begin()
+        self._begin_tick()
         return sample
+
+    def _begin_tick(self) -> None:
+        self._gauge.begin()
+        self._machine_used = self._machine_seconds()
 
     def _apply(self, decision: Decision) -> None:
         changed = decision.target != self._decision.target

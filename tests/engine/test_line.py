@@ -6,7 +6,12 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from hfdl_async.core.control.opening import FEW_CONNECTIONS, FIRST_LOOK_SECONDS, Look
+from hfdl_async.core.control.opening import (
+    FEW_CONNECTIONS,
+    FIRST_LOOK_SECONDS,
+    FULL_BYTES_PER_SECOND,
+    Look,
+)
 from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
 from hfdl_async.engine.line import Cut, Flow, Line, Outlook
 from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS
@@ -375,6 +380,34 @@ async def test_a_download_begins_with_a_few_connections_and_goes_on_as_they_spea
     assert look.answer_seconds == pytest.approx([FIRST_LOOK_SECONDS / 2, FIRST_LOOK_SECONDS])
     assert look.small_ahead == 30
     assert look.requests_a_second == pytest.approx(0.9 * 10 / 5.0)
+
+
+@pytest.mark.parametrize(("share", "begun"), [(0.9, [7, 1]), (0.3, [7])])
+async def test_processors_that_are_full_only_later_begin_the_law_anew_once(
+    share: float, begun: list[int]
+) -> None:
+    clock = ManualClock()
+    used = 0.0
+    laws: list[int] = []
+
+    def after(look: Look) -> Recorder:
+        laws.append(1 if look.fills_the_machine else 7)
+        return Recorder(laws[-1], mode="RAMP0")
+
+    first = Recorder(8, mode="RAMP0")
+    line = Line(first, clock, after_look=after, machine_seconds=lambda: used)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        await clock.sleep(FIRST_LOOK_SECONDS + 0.01)
+        for _ in range(40):
+            used += 0.1 * share
+            flow.listen(clock.monotonic())
+            line.received(flow, FULL_BYTES_PER_SECOND // 8, clock.monotonic())
+            await clock.sleep(0.1)
+        group.cancel_scope.cancel()
+    assert laws == begun
+    assert line.allowed == begun[-1]
 
 
 async def test_where_answers_are_what_is_waited_for_the_first_ramp_ticks_twice_as_long() -> None:

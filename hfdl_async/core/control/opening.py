@@ -1,8 +1,10 @@
 """With how many connections a download begins, once a first look with a few has shown the line.
 
-Two things a moment with a few connections tells for sure. Where they bring as much as this machine
-can take, more would only cost. And where small files come next it is their answers that are waited
-for: by Little's law it takes rate x latency requests at once to keep the rate, and both are known.
+Three things a moment with a few connections tells for sure. Where they bring as much as one core
+can take, more would only cost. Where the processors of this machine are busy with them as well,
+fewer cost less: what one connection brings is in order, so the digest is fed from memory and nothing
+is read again. And where small files come next it is their answers that are waited for: by Little's
+law it takes rate x latency requests at once to keep the rate, and both are known.
 Everything else is found by the ramp.
 """
 
@@ -21,6 +23,7 @@ ENOUGH_ANSWERS = 4  # to know how long one takes: no need to look any longer
 FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
+FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
 ENOUGH_REQUESTS_A_SECOND = 2000.0
 _ROUNDING = 1e-6
@@ -37,6 +40,7 @@ class Look:
             answer how long they have waited for it.
         small_ahead: small files that are to be asked for next.
         requests_a_second: how many the server allows, where it says so and it is too few.
+        machine_share: of the time of all processors, what this process has used.
     """
 
     seconds: float = FIRST_LOOK_SECONDS
@@ -45,6 +49,7 @@ class Look:
     answer_seconds: Sequence[float] = ()
     small_ahead: int = 0
     requests_a_second: float = inf
+    machine_share: float = 0.0
 
     @property
     def is_enough(self) -> bool:
@@ -57,6 +62,11 @@ class Look:
     def fills_the_line(self) -> bool:
         """Whether a few connections are as fast as this machine."""
         return self.bytes_per_second >= FULL_BYTES_PER_SECOND
+
+    @property
+    def fills_the_machine(self) -> bool:
+        """Whether it is the processors that are full, rather than each connection held back."""
+        return self.fills_the_line and self.machine_share >= FULL_MACHINE
 
     @property
     def waits_for_answers(self) -> bool:
@@ -74,6 +84,8 @@ class Opening:
 
 def opening(look: Look, config: ControlConfig) -> Opening:
     """Return how to begin after *look*."""
+    if look.fills_the_machine:
+        return Opening(replace(config, first=1, headroom=False))
     if look.fills_the_line:
         return Opening(config, hint=FEW_CONNECTIONS)
     # Who is polite begins with fewer than others and takes his time.

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from hfdl_async.core.control.knee import KneeController
-from hfdl_async.core.control.trace import TraceLine, parse_first_line, parse_line
+from hfdl_async.core.control.trace import (
+    TraceLine,
+    is_first_line,
+    parse_first_line,
+    parse_line,
+)
 from hfdl_async.core.controller import Decision
 
 
@@ -30,8 +35,15 @@ def replay(lines: Iterable[str]) -> Iterator[Replayed]:
         ValueError: a line is not of a trace.
     """
     texts = iter(lines)
-    start = parse_first_line(next(texts, ""))
-    controller = KneeController(start.config, seed=start.seed, hint=start.hint)
+    controller = _begun(next(texts, ""))
     for text in texts:
+        if is_first_line(text):
+            controller = _begun(text)
+            continue
         traced = parse_line(text)
         yield Replayed(traced, controller.observe(traced.sample))
+
+
+def _begun(text: str) -> KneeController:
+    start = parse_first_line(text)
+    return KneeController(start.config, seed=start.seed, hint=start.hint)

@@ -1,4 +1,8 @@
-"""One line of JSON for each decision: enough to draw it, and to make it again (`replay.py`)."""
+"""One line of JSON for each decision: enough to draw it, and to make it again (`replay.py`).
+
+A trace begins with a line that says what its controller is made from. When another controller takes
+over, such a line comes in the middle.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +81,11 @@ def _told(sample: Sample) -> dict[str, object]:
         for field in fields(sample)
         if (value := getattr(sample, field.name)) != field.default
     }
+
+
+def is_first_line(text: str) -> bool:
+    """Return whether a controller begins with *text*."""
+    return text.startswith('{"trace":')
 
 
 def parse_first_line(text: str) -> TraceStart:

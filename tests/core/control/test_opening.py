@@ -11,6 +11,7 @@ from hfdl_async.core.control.opening import (
     FEW_CONNECTIONS,
     FIRST_LOOK_SECONDS,
     FULL_BYTES_PER_SECOND,
+    FULL_MACHINE,
     Look,
     Opening,
     first_connections,
@@ -61,6 +62,13 @@ def test_a_line_that_a_few_connections_fill_is_begun_with_a_few(small_ahead: int
     look = Look(bytes_per_second=FULL_BYTES_PER_SECOND, small_ahead=small_ahead, answered=9)
     assert opening(look, USUAL) == Opening(USUAL, hint=FEW_CONNECTIONS)
     assert not look.waits_for_answers
+
+
+def test_a_machine_that_a_few_connections_fill_has_enough_of_one() -> None:
+    look = Look(bytes_per_second=FULL_BYTES_PER_SECOND, machine_share=FULL_MACHINE)
+    assert opening(look, USUAL) == Opening(replace(USUAL, first=1, headroom=False))
+    # Full processors with less on the line are somebody else's doing: a compiler, a debug log.
+    assert opening(replace(look, bytes_per_second=10**8), USUAL) == Opening(USUAL)
 
 
 def test_who_is_polite_takes_his_time() -> None:

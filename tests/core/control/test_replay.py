@@ -49,6 +49,13 @@ def test_a_recorded_trace_replays_to_the_same_decisions(name: str) -> None:
     assert len({each.decision.target for each in replayed}) > 2
 
 
+def test_another_controller_may_take_over_in_the_middle() -> None:
+    lines = trace_of(ALONE[0])
+    replayed = list(replay([*lines, *lines]))
+    assert len(replayed) == 2 * (len(lines) - 1)
+    assert all(each.agrees for each in replayed)
+
+
 def test_another_decision_than_the_traced_one_is_seen() -> None:
     lines = trace_of(ALONE[0])
     values = json.loads(lines[60])
