@@ -2,7 +2,7 @@
 
 Three things a moment with a few connections tells for sure. Where they bring as much as one core
 can take, more would only cost. Where the processors of this machine are busy with them as well,
-fewer cost less: what one connection brings is in order, so the digest is fed from memory and nothing
+fewer cost less: one connection's bytes are in order, so the digest is fed from memory and nothing
 is read again. And where small files come next it is their answers that are waited for: by Little's
 law it takes rate x latency requests at once to keep the rate, and both are known.
 Everything else is found by the ramp.
