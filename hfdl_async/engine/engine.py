@@ -246,7 +246,7 @@ class Run:
     async def _work(self) -> None:
         last: FileJob | None = None
         while self._workers <= self._workers_wanted():
-            work = self._schedule.take(last)
+            work = self._schedule.take(last, connections=self._line.allowed)
             if work is None:
                 if not await self._schedule.wait():
                     return
@@ -256,6 +256,7 @@ class Run:
                 await self._open(work.job)
             else:
                 await self._fetch(work)
+                self._schedule.done(work)
         self._workers -= 1  # fewer connections are wanted; more of them bring more of us
 
     async def _open(self, job: FileJob) -> None:

@@ -40,6 +40,7 @@ class FileJob:
         self.ended = False
         self.followed = False  # somebody sees to the end of it: a follower, or the last worker
         self.epoch = 0
+        self.workers = 0  # that have a piece of it
         self.resumed = NOTHING_RESUMED
         self.untaken: deque[ByteRange] = deque()
         self._part: Part | None = None

@@ -1,8 +1,10 @@
 """Which file is opened next and which piece is fetched next. Nothing here waits for I/O.
 
-Small files come first; big ones are fetched front to back by all workers, so that hashing can
-follow. There is no barrier: a worker without a small file left goes on with the big ones, and at
-the very end the idle help with small files that are worth cutting.
+Small files come first. Big ones are fetched front to back, so that hashing can follow: as many side
+by side as there are connections, and where those are more than files, evenly shared. What one
+connection brings of a file is in order, and several files are hashed at once. There is no barrier: a
+worker without a small file left goes on with the big ones, and at the very end the idle help with
+small files that are worth cutting.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from hfdl_async.core.model import ByteRange, PlannedFile
 from hfdl_async.engine.filejob import FileJob
 from hfdl_async.engine.wakeup import Wakeup
 
-OPENING_BIG_FILES = 2  # the next one is made ready while the present one still has pieces
+BIG_FILES_AT_ONCE = 8  # more are no quicker, and each may be left unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +103,37 @@ class Schedule:
         """Yield the jobs that are open or opening."""
         yield from self._jobs.values()
 
-    def take(self, last: FileJob | None = None) -> Opening | Piece | None:
-        """Return the next work for a worker that just worked on *last*, or None for now."""
+    def take(self, last: FileJob | None = None, *, connections: int = 1) -> Opening | Piece | None:
+        """Return the next work, or None for now. A piece goes to `done` when its worker leaves it.
+
+        Args:
+            last: what the worker that asks has just worked on.
+            connections: how many there may be: so many big files are fetched side by side.
+        """
         while self._given:
             if not (piece := self._given.popleft()).is_stale():
+                piece.job.workers += 1
                 return piece
         if last and last.small and last.file.path in self._with_pieces:
             return self._next_piece(last)
         if self._waiting_small:
             return self._begin(self._waiting_small.popleft(), small=True)
-        for big in (True, False):
-            for job in self._with_pieces.values():
-                if job.small is not big:
-                    return self._next_piece(job)
-            if big and self._waiting_big and self._opening_big < OPENING_BIG_FILES:
+        return self._next_of_big(last, connections) or self._next_of_small()
+
+    def _next_of_big(self, last: FileJob | None, connections: int) -> Opening | Piece | None:
+        """Return a piece of a file that nobody works on, or a file to open, or any piece."""
+        big = [job for job in self._with_pieces.values() if not job.small]
+        job = min(big, key=lambda job: (job.workers, job is not last), default=None)
+        if job is None or job.workers:
+            most = min(connections, BIG_FILES_AT_ONCE)
+            if self._waiting_big and self._opening_big + len(big) < most:
                 self._opening_big += 1
                 return self._begin(self._waiting_big.popleft(), small=False)
-        return None
+        return None if job is None else self._next_piece(job)
+
+    def _next_of_small(self) -> Piece | None:
+        job = next(iter(self._with_pieces.values()), None)
+        return None if job is None else self._next_piece(job)
 
     def _begin(self, item: PlannedFile, *, small: bool) -> Opening:
         self.tiny_waiting -= _is_tiny(item)
@@ -127,9 +143,14 @@ class Schedule:
 
     def _next_piece(self, job: FileJob) -> Piece:
         piece = Piece(job, job.untaken.popleft(), job.epoch)
+        job.workers += 1
         if not job.untaken:
             del self._with_pieces[job.file.path]
         return piece
+
+    def done(self, piece: Piece) -> None:
+        """Note that the worker that took *piece* has left it."""
+        piece.job.workers -= 1
 
     def opened(self, job: FileJob) -> None:
         """Note that opening ended, well or not."""

@@ -7,7 +7,7 @@ from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.controller import FixedController
 from hfdl_async.core.model import MIB, ByteRange, PlannedFile
 from hfdl_async.core.planning import PIECE_BYTES, in_order
-from hfdl_async.engine.schedule import Opening, Piece, Schedule
+from hfdl_async.engine.schedule import BIG_FILES_AT_ONCE, Opening, Piece, Schedule
 from hfdl_async.testing.fakes import ManualClock, MemorySink, MemorySource, MemoryStore, remote_file
 from tests.engine.rig import Rig, fetch
 
@@ -71,13 +71,35 @@ async def test_a_big_file_is_handed_out_front_to_back_before_the_next_one_is_ope
 async def test_only_so_many_big_files_are_opened_at_once() -> None:
     items = [fetch(f"big{number}", BIG + bytes([number])) for number in range(4)]
     schedule, sink = scheduled(*items), MemorySink()
-    first, second = schedule.take(), schedule.take()
+    first, second = schedule.take(connections=2), schedule.take(connections=2)
     assert isinstance(first, Opening)
     assert isinstance(second, Opening)
-    assert schedule.take() is None
+    assert schedule.take(connections=2) is None
     await opened(schedule, first, sink)
-    assert path(schedule.take()) == "big0"
-    assert path(schedule.take()) == "big2"
+    assert path(schedule.take(connections=2)) == "big0"
+    assert path(schedule.take(connections=2)) == "big2"
+
+
+async def test_big_files_are_shared_evenly_and_each_worker_stays_with_its_own() -> None:
+    items = [fetch(name, bytes([number]) * 4 * PIECE_BYTES) for number, name in enumerate("xyz")]
+    schedule, sink = scheduled(*items), MemorySink()
+    for work in [schedule.take(connections=3) for _ in range(3)]:
+        await opened(schedule, work, sink)
+    taken = [schedule.take(connections=4) for _ in range(4)]
+    assert [path(piece) for piece in taken] == ["x", "y", "z", "x"]
+    for piece in taken:
+        assert isinstance(piece, Piece)
+        schedule.done(piece)
+        following = schedule.take(piece.job, connections=4)
+        assert path(following) == path(piece) or piece is taken[3]
+    assert max(job.workers for job in schedule.jobs()) <= 2
+
+
+async def test_never_more_than_a_few_big_files_are_open() -> None:
+    items = [fetch(f"big{number}", BIG + bytes([number])) for number in range(12)]
+    schedule = scheduled(*items)
+    opening = [schedule.take(connections=64) for _ in range(12)]
+    assert sum(isinstance(work, Opening) for work in opening) == BIG_FILES_AT_ONCE
 
 
 async def test_withdrawn_and_ended_jobs_hand_out_nothing() -> None:
