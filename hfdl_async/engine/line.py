@@ -281,7 +281,13 @@ class Line:
 
         The first look cannot see it when small files came first, or the start of the program.
         """
-        look = Look(sample.dt, sample.bytes / sample.dt, machine_share=machine_share)
+        outlook = self._outlook()
+        look = Look(
+            sample.dt,
+            sample.bytes / sample.dt,
+            files_ahead=outlook.planned - outlook.small,
+            machine_share=machine_share,
+        )
         if self._if_machine_fills is not None and look.fills_the_machine:
             self._controller = self._if_machine_fills(look)
             self._if_machine_fills = None
@@ -301,6 +307,7 @@ class Line:
             (*self._first_answers, *waiting),
             outlook.small,
             quota_rate(outlook.planned, left, quota_seconds) or inf,
+            outlook.planned - outlook.small,
             machine_share,
         )
 

@@ -2,9 +2,9 @@
 
 Small files come first. Big ones are fetched front to back, so that hashing can follow: as many side
 by side as there are connections, and where those are more than files, evenly shared. What one
-connection brings of a file is in order, and several files are hashed at once. There is no barrier: a
-worker without a small file left goes on with the big ones, and at the very end the idle help with
-small files that are worth cutting.
+connection brings of a file is in order, and several files are hashed at once. There is no barrier:
+a worker without a small file left goes on with the big ones, and at the very end the idle help
+with small files that are worth cutting.
 """
 
 from __future__ import annotations

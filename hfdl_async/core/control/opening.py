@@ -3,8 +3,9 @@
 Three things a moment with a few connections tells for sure. Where they bring as much as one core
 can take, more would only cost. Where the processors of this machine are busy with them as well,
 fewer cost less: one connection's bytes are in order, so the digest is fed from memory and nothing
-is read again. And where small files come next it is their answers that are waited for: by Little's
-law it takes rate x latency requests at once to keep the rate, and both are known.
+is read again; a second one lets another file be hashed meanwhile. And where small files come next
+it is their answers that are waited for: by Little's law it takes rate x latency requests at once
+to keep the rate, and both are known.
 Everything else is found by the ramp.
 """
 
@@ -23,6 +24,7 @@ ENOUGH_ANSWERS = 4  # to know how long one takes: no need to look any longer
 FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
+IN_A_FULL_MACHINE = 2  # connections, as far as each has a file of its own
 FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
 ENOUGH_REQUESTS_A_SECOND = 2000.0
@@ -40,6 +42,7 @@ class Look:
             answer how long they have waited for it.
         small_ahead: small files that are to be asked for next.
         requests_a_second: how many the server allows, where it says so and it is too few.
+        files_ahead: files that are not small and not here yet.
         machine_share: of the time of all processors, what this process has used.
     """
 
@@ -49,6 +52,7 @@ class Look:
     answer_seconds: Sequence[float] = ()
     small_ahead: int = 0
     requests_a_second: float = inf
+    files_ahead: int = 1
     machine_share: float = 0.0
 
     @property
@@ -85,7 +89,8 @@ class Opening:
 def opening(look: Look, config: ControlConfig) -> Opening:
     """Return how to begin after *look*."""
     if look.fills_the_machine:
-        return Opening(replace(config, first=1, headroom=False))
+        first = max(1, min(IN_A_FULL_MACHINE, look.files_ahead, config.most))
+        return Opening(replace(config, first=first, headroom=False))
     if look.fills_the_line:
         return Opening(config, hint=FEW_CONNECTIONS)
     # Who is polite begins with fewer than others and takes his time.

@@ -67,6 +67,8 @@ def test_a_line_that_a_few_connections_fill_is_begun_with_a_few(small_ahead: int
 def test_a_machine_that_a_few_connections_fill_has_enough_of_one() -> None:
     look = Look(bytes_per_second=FULL_BYTES_PER_SECOND, machine_share=FULL_MACHINE)
     assert opening(look, USUAL) == Opening(replace(USUAL, first=1, headroom=False))
+    several = replace(look, files_ahead=8)
+    assert opening(several, USUAL) == Opening(replace(USUAL, first=2, headroom=False))
     # Full processors with less on the line are somebody else's doing: a compiler, a debug log.
     assert opening(replace(look, bytes_per_second=10**8), USUAL) == Opening(USUAL)
 
