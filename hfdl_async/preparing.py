@@ -229,7 +229,6 @@ class Preparation:
         may_write = not_locked is None
         problems = await self._name_problems(files, may_write=may_write)
         raise_problems(problems, self.path)
-        files.table.keep_remotes()
         decisions = await self._look(files, listing)
         raise_problems(decisions.problems, self.path)
         free, total = await self._folder.space()
@@ -245,7 +244,6 @@ class Preparation:
         source = (
             HubSource(self._hub, listing.commit, chunk_bytes=chunk_bytes) if self._hub else None
         )
-        decisions.files.keep()
         plan = replace(plan, warnings=tuple(self._warnings))
         return Prepared(plan, listing, self._folder, source)
 

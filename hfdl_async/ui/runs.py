@@ -81,19 +81,25 @@ async def download(
         return failed(error, report, repo, settings, files)
     assert report is not None, "a run without an error has a report"
     if settings.json:
-        out.result_json(report.to_dict())
+        _print_json(report)
     else:
         out.result_path(_final_path(report, repo, files))
     return report.exit_code
 
 
+def _print_json(report: Report) -> None:
+    # Of a million files, only some have their JSON form at any time.
+    out.result_json({**report.outline(), "files": report.file_dicts()})
+
+
 def _final_path(report: Report, repo: str, files: Sequence[str]) -> str:
     """Return the file when exactly one was named, else the folder."""
+    one = len(files) == 1 and not files[0].endswith("/")
+    if not one and (files or not ("/blob/" in repo or "/resolve/" in repo)):
+        return str(report.path)
     named = [file.path for file in report.files if file.status != "failed"]
-    if len(files) == 1 and not files[0].endswith("/"):
+    if one:
         named = [path for path in named if path == files[0]]
-    elif files or not ("/blob/" in repo or "/resolve/" in repo):
-        named = []
     return str(report[named[0]]) if len(named) == 1 else str(report.path)
 
 
@@ -202,7 +208,7 @@ def failed(
     out.say("\n".join(error_lines(error, report)))
     if settings.json and error.kind != "usage":
         known = report or Report(RepoRef(repo), "failed", error.exit_code)
-        out.result_json(replace(known, exit_code=error.exit_code).to_dict())
+        _print_json(replace(known, exit_code=error.exit_code))
     return error.exit_code
 
 
@@ -215,8 +221,7 @@ def _interrupted(
         out.say("\n".join(line.text for line in summary(report)))
     out.say(interrupts.message(arrived=report is not None and bytes_here(report) > 0))
     if settings.json and report is not None:
-        ended = replace(report, status="interrupted", exit_code=code)
-        out.result_json(ended.to_dict())
+        _print_json(replace(report, status="interrupted", exit_code=code))
     return code
 
 
