@@ -9,6 +9,7 @@ from typing import TypedDict
 
 import anyio
 
+from hfdl_async.asking import Services, open_hub
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import Listing, RemoteFile, RepoRef, Report
 from hfdl_async.core.options import Options
@@ -19,8 +20,8 @@ from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.net import reference
-from hfdl_async.preparing import Request, Services, open_hub
 from hfdl_async.refusing import shorten
+from hfdl_async.target import Request
 
 
 class Place(TypedDict, total=False):
