@@ -77,7 +77,8 @@ class Inquiry:
         if await anyio.to_thread.run_sync(reference.is_offline):
             listing = await self._stored_listing()
         else:
-            self.hub = hub = await open_hub(self.repo, self._target.options, self._services)
+            hub = self.hub or await open_hub(self.repo, self._target.options, self._services)
+            self.hub = hub
             self._tally.hold = hub.hops.describe_hold
             listing = await self._listing_of(hub)
         self.commit = listing.commit
@@ -90,6 +91,17 @@ class Inquiry:
         if lost:
             raise not_here(lost)
         return listing, RemoteFiles(selected.table)
+
+    async def has_moved(self) -> bool:
+        """Return whether the revision is another commit by now than it was for `ask`.
+
+        Raises:
+            HfdlError: the Hub does not say so any more.
+        """
+        if self.hub is None or self._pinned is not None or is_commit(self.repo.revision):
+            return False
+        _, commit = await self.hub.pin()
+        return commit != self.commit
 
     async def _listing_of(self, hub: Hub) -> Listing:
         """Return the listing of the commit that is wanted; what never changes is not asked for."""

@@ -69,6 +69,7 @@ class Preparation:
         self._folder = place or choose(target.repo, target.folder, target.cache, options)
         self._started = services.clock.monotonic()
         self._warnings = list(options.warnings)
+        self._waited = False
         self._inquiry = Inquiry(
             target, self._folder, services, tally, pinned=request.pinned, warn=self._warn_of
         )
@@ -139,6 +140,9 @@ class Preparation:
         listing, files = await self._inquiry.ask()
         await self._identify()  # before anything of ours gets into somebody else's folder
         not_locked = await self._lock(stack, on_wait, files)
+        if self._waited and await self._inquiry.has_moved():
+            # Whoever held the lock may have brought what came since: never go back from that.
+            listing, files = await self._inquiry.ask()
         await self._identify()  # whoever held the lock may have filled it
         may_write = not_locked is None
         problems = await self._name_problems(files, may_write=may_write)
@@ -182,8 +186,9 @@ class Preparation:
                 raise not_here(fetched)
 
     def _warn_of(self, what: str, paths: Sequence[str]) -> None:
-        if paths:
-            self._warnings.append(f"{what}: {shorten(paths)}")
+        warning = f"{what}: {shorten(paths)}"
+        if paths and warning not in self._warnings:
+            self._warnings.append(warning)
 
     # -- the folder ------------------------------------------------------------------------
 
@@ -207,6 +212,11 @@ class Preparation:
         That may still be enough: everything asked for may be there already.
         """
         self._tally.phase = "waiting"
+
+        def note_wait(holder: Holder | None) -> None:
+            self._waited = True
+            on_wait(holder)
+
         folder, wait_seconds = self._folder, self._options.wait_seconds
         try:
             if folder.may_be_read_while_busy:
@@ -216,7 +226,9 @@ class Preparation:
                 except BusyError as busy:
                     if await self._is_all_here(files):
                         return busy
-            await stack.enter_async_context(folder.lock(wait_seconds=wait_seconds, on_wait=on_wait))
+            await stack.enter_async_context(
+                folder.lock(wait_seconds=wait_seconds, on_wait=note_wait)
+            )
         except StorageError as error:
             return error
         finally:

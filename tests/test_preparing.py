@@ -354,3 +354,29 @@ async def test_what_is_complete_in_the_cache_waits_for_nobody(
         assert [file.status for file in report.files] == ["reused"]
         with pytest.raises(BusyError):
             await download("org/tiny", "README.md", wait=0, **asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("where", ["cache_dir", "local_dir"])
+async def test_who_waited_takes_the_commit_of_now_and_never_goes_back(
+    where: str, hub: StartHub, tmp_path: Path
+) -> None:
+    repo = tiny_repo()
+    running = await hub(repo)
+    asked = {where: tmp_path, "endpoint": running.endpoint}
+    other = (
+        SharedCache(tmp_path, RepoRef("org/tiny")) if where == "cache_dir" else LocalDir(tmp_path)
+    )
+    waiting = anyio.Event()
+    prepared: list[Prepared] = []
+
+    async def late() -> None:
+        ours = preparing("org/tiny", (), **asked)
+        async with ours as preparation, AsyncExitStack() as stack:
+            prepared.append(await preparation.prepare(stack, lambda _holder: waiting.set()))
+
+    async with anyio.create_task_group() as group, other.lock():
+        group.start_soon(late)
+        await waiting.wait()
+        newer = repo.commit({"config.json": b"{}"})
+    assert prepared[0].plan.commit == prepared[0].listing.commit == newer
+    assert [item.file.path for item in prepared[0].plan.files] == ["config.json"]
