@@ -11,6 +11,7 @@ import anyio
 
 from hfdl_async import api
 from hfdl_async.core.model import Plan, RepoRef, Report
+from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.display import Display, choose
 from hfdl_async.display.summary import bytes_here, summary
 from hfdl_async.display.text import clean
@@ -19,7 +20,7 @@ from hfdl_async.ui import out
 from hfdl_async.ui.failure import error_lines, traceback_text
 from hfdl_async.ui.hints import better_hint
 from hfdl_async.ui.interrupts import Interrupts, exit_code
-from hfdl_async.ui.settings import Settings
+from hfdl_async.ui.settings import CACHES, Settings
 from hfdl_async.ui.tables import plan_lines, status_lines, verify_lines
 from hfdl_async.ui.witness import Witness
 
@@ -140,6 +141,7 @@ def _exit_codes() -> dict[str, int]:
 
 async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int:
     """Re-check a folder and print what is not right."""
+    settings = for_target(target, settings)
     display = Witness(show(settings))
     async with api.Downloader(**settings.options) as downloader:  # type: ignore[arg-type]
         try:
@@ -165,6 +167,17 @@ async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int
             out.result("\n".join(verify_lines(report)))
         out.result_path(str(report.path))
     return report.exit_code
+
+
+def for_target(target: str, settings: Settings) -> Settings:
+    """Return *settings* to verify *target*: a folder of ours is one, whatever the environment says.
+
+    Only who types `--cache` means a repo of that name for sure.
+    """
+    if not settings.cache_by_environment or not os.path.isdir(os.path.join(target, STATE_FOLDER)):
+        return settings
+    kept = {name: value for name, value in settings.options.items() if name not in CACHES}
+    return replace(settings, options=kept)
 
 
 def status(named: str | None, settings: Settings) -> int:
