@@ -82,7 +82,13 @@ class Checked:
         warnings = list(dict.fromkeys((*self.report.warnings, *told)))
         if error is not None:
             warnings.append(f"not everything could be repaired: {error.message}")
-        return replace(self.report, files=files, duration_seconds=seconds, warnings=tuple(warnings))
+        return replace(
+            self.report,
+            files=files,
+            bytes_fetched=repair.bytes.downloaded if repair else 0,
+            duration_seconds=seconds,
+            warnings=tuple(warnings),
+        )
 
 
 async def check_folder(
@@ -186,7 +192,11 @@ async def _check(
     def on_checked(count: int) -> None:
         tally.listed_files = count
 
+    read = 0
+
     def on_read(count: int) -> None:
+        nonlocal read
+        read += count
         tally.bytes_finished += count
 
     findings = await destination.survey(files, verify=True, progress=on_checked, on_read=on_read)
@@ -197,7 +207,7 @@ async def _check(
         commit=owner.commit,
         path=destination.path,
         files=checked,
-        bytes_checked=sum(file.size_bytes for file in checked if file.found is not None),
+        bytes_checked=read,
         duration_seconds=services.clock.monotonic() - started,
         warnings=tuple(warnings),
     )

@@ -137,7 +137,8 @@ class VerifyReport:
     commit: str
     path: Path
     files: tuple[VerifiedFile, ...] = field(default=())
-    bytes_checked: int = 0
+    bytes_checked: int = 0  # read from the disk
+    bytes_fetched: int = 0  # to repair what was bad
     duration_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
 
@@ -163,7 +164,7 @@ class VerifyReport:
             "commit": self.commit,
             "path": str(self.path),
             "files": [file.to_dict() for file in self.files],
-            "bytes": {"checked": self.bytes_checked},
+            "bytes": {"checked": self.bytes_checked, "fetched": self.bytes_fetched},
             "duration_seconds": round(self.duration_seconds, 3),
             "warnings": list(self.warnings),
         }

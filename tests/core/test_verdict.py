@@ -172,7 +172,11 @@ def test_a_check_is_bad_while_one_file_is() -> None:
     assert report("ok", "repaired").exit_code == 0
     assert report("ok", "missing").exit_code == 6
     row = report("ok", "bad").to_dict()
-    assert (row["status"], row["exit_code"], row["bytes"]) == ("bad", 6, {"checked": 2})
+    assert (row["status"], row["exit_code"], row["bytes"]) == (
+        "bad",
+        6,
+        {"checked": 2, "fetched": 0},
+    )
     assert row["files"] == [
         {
             "path": "0",
