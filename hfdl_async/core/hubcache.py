@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from hfdl_async.core.filetable import FileTable, ListedFiles, content_in, pack_hashes
 from hfdl_async.core.model import Algorithm, Digest, Listing, RemoteFile, RepoType
@@ -115,49 +115,56 @@ def decode_tree(data: bytes, commit: str) -> Listing | None:
 
     The file is anybody's: it is used as a list of what to prove, and never as a proof.
     """
+    rows = _Rows()
     try:
-        value: Any = json.loads(data, object_hook=_packed)
-        if value["format_version"] != TREE_VERSION:
+        value: Any = json.loads(data, object_hook=rows.pack)
+        files = value["files"]
+        # The entries came in this order. Anything else between them is not what the library writes.
+        if value["format_version"] != TREE_VERSION or list(files.values()) != list(
+            range(len(rows))
+        ):
             return None
-        table = FileTable()
-        for path, row in value["files"].items():
-            if type(row) is not _Row or check_name(path, _EXACT):
-                return None
-            table.paths.append(path)
-            table.sizes.append(row.size)
-            table.hashes.append(row.hashes)
+        if any(check_name(path, _EXACT) for path in files):
+            return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
-    return Listing(commit, ListedFiles(table))
+    rows.table.paths += files
+    return Listing(commit, ListedFiles(rows.table))
 
 
-class _Row(NamedTuple):
-    """One file of a tree while the others are read: as objects of JSON they would take 50 MB."""
+class _Rows:
+    """The files of a tree as it is read: as objects of JSON they would take 50 MB for 100,000."""
 
-    size: int
-    hashes: bytes
+    def __init__(self) -> None:
+        self.table = FileTable()
 
+    def __len__(self) -> int:
+        return len(self.table.hashes)
 
-def _packed(value: dict[str, Any]) -> object:
-    """Return a file's entry as a row, and every other object of the document as it is.
+    def pack(self, value: dict[str, Any]) -> object:
+        """Return the number of the row that an entry became; every other object as it is.
 
-    Only in the entry of a file `blob_id` is a text: a file of that name has an entry there.
-    """
-    blob_id = value.get("blob_id")
-    if not isinstance(blob_id, str):
-        return value
-    sha256, xet_hash = value.get("lfs_sha256"), value.get("xet_hash")
-    size = value["size"] if sha256 is None else value["lfs_size"]
-    if type(size) is not int or size < 0:
-        raise ValueError("not a size")
-    _check_hex(_SHA1, blob_id)
-    if xet_hash is not None:
-        _check_hex(_SHA256, xet_hash)
-    if sha256 is None:
-        return _Row(size, pack_hashes(Digest("git-sha1", blob_id), xet_hash=xet_hash))
-    _check_hex(_SHA256, sha256)
-    digest = Digest("sha256", sha256)
-    return _Row(size, pack_hashes(digest, pointer_id=blob_id, xet_hash=xet_hash))
+        Only in the entry of a file `blob_id` is a text: a file of that name has a row there.
+        """
+        blob_id = value.get("blob_id")
+        if not isinstance(blob_id, str):
+            return value
+        sha256, xet_hash = value.get("lfs_sha256"), value.get("xet_hash")
+        size = value["size"] if sha256 is None else value["lfs_size"]
+        if type(size) is not int or size < 0:
+            raise ValueError("not a size")
+        _check_hex(_SHA1, blob_id)
+        if xet_hash is not None:
+            _check_hex(_SHA256, xet_hash)
+        if sha256 is None:
+            hashes = pack_hashes(Digest("git-sha1", blob_id), xet_hash=xet_hash)
+        else:
+            _check_hex(_SHA256, sha256)
+            digest = Digest("sha256", sha256)
+            hashes = pack_hashes(digest, pointer_id=blob_id, xet_hash=xet_hash)
+        self.table.sizes.append(size)
+        self.table.hashes.append(hashes)
+        return len(self) - 1
 
 
 def _check_hex(kind: re.Pattern[str], value: object) -> None:
