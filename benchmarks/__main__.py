@@ -59,7 +59,7 @@ def main() -> int:
 def _arguments() -> tuple[argparse.Namespace, list[Scenario]]:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     add = parser.add_argument
-    add("scenarios", nargs="*", metavar="SCENARIO", help="A B C D D30 E M F G H S micro; all")
+    add("scenarios", nargs="*", metavar="SCENARIO", help="A B C D D30 E M F G R H S micro; all")
     add("--rounds", type=int, default=3, help="runs of each tool (default 3)")
     add("--tools", type=_tools, default=TOOLS, metavar="T,T", help=f"of {','.join(TOOLS)}")
     add("--output", type=Path, default=RESULTS, metavar="DIR", help="folder for the results")

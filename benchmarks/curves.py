@@ -35,16 +35,18 @@ SMALL_BYTES = (1 * KIB, 16 * KIB)
 PARTS: dict[str, tuple[int, ...]] = {
     "planned": (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
     "downloaded": (1_000, 3_000, 10_000, 30_000, 100_000),
+    "complete": (1_000, 3_000, 10_000, 30_000, 100_000),
     "size": tuple(64 * 2**step for step in range(8)),  # MiB: 64 MiB to 8 GiB
     "connections": (1, 2, 4, 8, 16, 32, 64),
 }
+KINDS: dict[str, Kind] = {"planned": "plan", "complete": "again"}
 
 
 def scenario_of(part: str, number: int) -> Scenario:
     """Return what is measured for one point of a curve."""
-    kind: Kind = "plan" if part == "planned" else "download"
+    kind = KINDS.get(part, "download")
     options: tuple[str, ...] = ()
-    if part in ("planned", "downloaded"):
+    if part in ("planned", "downloaded", "complete"):
         group = Group(number, *SMALL_BYTES, per_folder=max(100, number // FOLDERS))
         workload = Workload("many", (group,), listed_only=part == "planned")
     elif part == "size":

@@ -16,6 +16,7 @@ from benchmarks.fitting import UNITS, Point, described, fit
 LABELS = {
     "planned": "files in the plan",
     "downloaded": "files of 1 to 16 KiB downloaded",
+    "complete": "files that are complete already",
     "size": "size of the file in MiB",
     "connections": "connections for one file of 1 GiB",
 }

@@ -51,7 +51,13 @@ def fit(points: Sequence[tuple[float, float]]) -> Line:
     return Line(line.base, line.per_unit, worst)
 
 
-UNITS = {"planned": "file", "downloaded": "file", "size": "MiB", "connections": "connection"}
+UNITS = {
+    "planned": "file",
+    "downloaded": "file",
+    "complete": "file",
+    "size": "MiB",
+    "connections": "connection",
+}
 
 
 def described(part: str, line: Line, figure: str) -> str:

@@ -123,10 +123,12 @@ def measure(
     *,
     checkout: Path = ROOT,
     preload: Path | None = None,
+    keep: bool = False,
 ) -> Measurement:
     """Do *job* with *tool*, and check every file afterwards.
 
     *checkout* holds the `hfdl_async` that is run, if it is; *preload* is a library for the tool.
+    What it leaves is removed unless *keep* says that the next run wants it.
 
     Raises:
         RunFailedError: the tool failed, or a file differs from the original.
@@ -136,12 +138,19 @@ def measure(
     server.traffic()  # forget what was before
     output = job.target.with_suffix(".txt")
     cost = run(words, environment(job, preload=preload), output, folder=checkout)
-    if job.verb == "download" and (wrong := differences(made, job.target)):
+    if job.verb == "download" and (wrong := differences(made, filled_folder(job))):
         raise RunFailedError(f"{tool} of {job.repo_id}: {len(wrong)} files differ: {wrong[:3]}")
     measurement = Measurement.of(tool, cost, server.traffic())
-    for folder in (job.home, job.target):
+    for folder in () if keep else (job.home, job.target):
         shutil.rmtree(folder, ignore_errors=True)
     return measurement
+
+
+def filled_folder(job: Job) -> Path:
+    """Return where a reader finds the files of *job*: in a cache, in the only snapshot there is."""
+    if not job.in_cache:
+        return job.target
+    return next(job.target.glob("models--*/snapshots/*"), job.target)
 
 
 def profile(job: Job, picture: Path, *, folder: Path = ROOT) -> str | None:

@@ -24,10 +24,10 @@ from benchmarks.bars import (
 )
 from benchmarks.line import PLAIN, Line
 from benchmarks.tools import TOOLS, Tool
-from benchmarks.workload import QUICK_SHARE, Workload, large_files, small_files
-from hfdl_async.core.model import GIB, MB, MIB
+from benchmarks.workload import QUICK_SHARE, Group, Workload, large_files, small_files
+from hfdl_async.core.model import GIB, KIB, MB, MIB
 
-Kind = Literal["download", "plan", "kill", "start", "micro"]
+Kind = Literal["download", "plan", "again", "kill", "start", "micro"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,12 @@ class Scenario:
     """One row of the table.
 
     Attributes:
-        kind: what is done with the workload.
+        kind: what is done with the workload; `again`: it is there already, and asked for once more.
         tools: those that are sensible here, if they are asked for and installed.
         hf_rounds: most rounds of `hf`, where it takes minutes.
         options: more words for hfdl.
         on_disk: to a real disk instead of a tmpfs.
+        in_cache: into a shared cache instead of a plain folder.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Scenario:
     hf_rounds: int | None = None
     options: tuple[str, ...] = ()
     on_disk: bool = False
+    in_cache: bool = False
 
     def quick(self) -> Scenario:
         """Return a small one of the same kind, to see that it works."""
@@ -64,6 +66,7 @@ ONE_LARGE = Workload("large", (large_files(1, GIB),))
 SMALL = Workload("small", (small_files(5_000),))
 SHARDS = Workload("shards", (large_files(8, 512 * MIB),))
 MIXED = Workload("mixed", (small_files(200), large_files(4, 256 * MIB)))
+TINY = Workload("tiny", (Group(100_000, 1, 1 * KIB, per_folder=1000),))
 LISTED = Workload("listed", (small_files(100_000, per_folder=1000),), listed_only=True)
 
 CAP, CAPPED_CONNECTIONS = 20 * MB, 32
@@ -163,6 +166,23 @@ SCENARIOS = (
         tools=("hfdl",),
     ),
     Scenario(
+        "R1",
+        "100,000 complete files once more",
+        TINY,
+        (wall_seconds(3.0), peak_memory(150), one_request_per_page(), resolves_per_file(0)),
+        kind="again",
+        tools=("hfdl",),
+    ),
+    Scenario(
+        "R2",
+        "100,000 complete files once more, in a shared cache",
+        TINY,
+        (wall_seconds(3.0), peak_memory(150), resolves_per_file(0)),
+        kind="again",
+        tools=("hfdl",),
+        in_cache=True,
+    ),
+    Scenario(
         "H1",
         "one file of 1 GiB to a real disk",
         ONE_LARGE,
@@ -185,7 +205,7 @@ BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 def chosen(names: list[str]) -> list[Scenario]:
-    """Return the scenarios of these names, all when there is none; `H` means both of its.
+    """Return the scenarios of these names, all when there is none; `H` and `R` mean both of theirs.
 
     Raises:
         ValueError: there is none of a name.

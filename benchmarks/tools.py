@@ -32,6 +32,7 @@ class Job:
         ca: the certificate that the server's must be checked against.
         verb: `download` or `plan`.
         options: more words for hfdl.
+        in_cache: the target is a shared cache.
     """
 
     endpoint: str
@@ -42,6 +43,7 @@ class Job:
     ca: Path | None = None
     verb: Literal["download", "plan"] = "download"
     options: tuple[str, ...] = ()
+    in_cache: bool = False
 
     def url(self, path: str) -> str:
         """Return the address of one file."""
@@ -65,7 +67,7 @@ def command(tool: Tool, job: Job) -> list[str]:
 
 def _hfdl(job: Job) -> list[str]:
     words = [sys.executable, "-m", "hfdl_async", job.verb, job.repo_id, *job.options]
-    return [*words, "--local-dir", str(job.target), "--quiet"]
+    return [*words, "--cache-dir" if job.in_cache else "--local-dir", str(job.target), "--quiet"]
 
 
 def _hf(job: Job) -> list[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 
+from hfdl_async.asking import Services
 from hfdl_async.checking import Checked, check_cached, check_folder
 from hfdl_async.core import events
 from hfdl_async.core.model import Plan, Report
@@ -35,8 +36,9 @@ from hfdl_async.errors import HfdlError, UsageError
 from hfdl_async.job import Job, Work, until_cancelled
 from hfdl_async.lines import Lines, Terms
 from hfdl_async.net.transport import Transport
-from hfdl_async.preparing import Preparation, Request, Services, find_target
+from hfdl_async.preparing import Preparation
 from hfdl_async.running import Download
+from hfdl_async.target import Request, find_target
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

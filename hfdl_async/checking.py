@@ -9,6 +9,7 @@ from typing import TypedDict
 
 import anyio
 
+from hfdl_async.asking import Services, open_hub
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import Listing, RemoteFile, RepoRef, Report
 from hfdl_async.core.options import Options
@@ -19,8 +20,8 @@ from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.net import reference
-from hfdl_async.preparing import Request, Services, open_hub
 from hfdl_async.refusing import shorten
+from hfdl_async.target import Request
 
 
 class Place(TypedDict, total=False):
@@ -81,7 +82,13 @@ class Checked:
         warnings = list(dict.fromkeys((*self.report.warnings, *told)))
         if error is not None:
             warnings.append(f"not everything could be repaired: {error.message}")
-        return replace(self.report, files=files, duration_seconds=seconds, warnings=tuple(warnings))
+        return replace(
+            self.report,
+            files=files,
+            bytes_fetched=repair.bytes.downloaded if repair else 0,
+            duration_seconds=seconds,
+            warnings=tuple(warnings),
+        )
 
 
 async def check_folder(
@@ -185,7 +192,11 @@ async def _check(
     def on_checked(count: int) -> None:
         tally.listed_files = count
 
+    read = 0
+
     def on_read(count: int) -> None:
+        nonlocal read
+        read += count
         tally.bytes_finished += count
 
     findings = await destination.survey(files, verify=True, progress=on_checked, on_read=on_read)
@@ -196,7 +207,7 @@ async def _check(
         commit=owner.commit,
         path=destination.path,
         files=checked,
-        bytes_checked=sum(file.size_bytes for file in checked if file.found is not None),
+        bytes_checked=read,
         duration_seconds=services.clock.monotonic() - started,
         warnings=tuple(warnings),
     )

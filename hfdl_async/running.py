@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
+from hfdl_async.asking import Services, policy_of
 from hfdl_async.core.events import PlanMade
 from hfdl_async.core.model import (
     ByteCounts,
@@ -27,15 +28,9 @@ from hfdl_async.engine.engine import Ports, Run, Settings
 from hfdl_async.errors import NotFoundError, StorageError
 from hfdl_async.job import Work
 from hfdl_async.lines import Lines
-from hfdl_async.preparing import (
-    Preparation,
-    Prepared,
-    Request,
-    Services,
-    find_target,
-    policy_of,
-)
+from hfdl_async.preparing import Preparation, Prepared
 from hfdl_async.refusing import shorten
+from hfdl_async.target import Request, find_target
 
 
 class Download:

@@ -218,3 +218,27 @@ async def test_a_snapshot_that_is_not_whole_is_said_to_be(hub: StartHub, tmp_pat
     checked = await verify("org/one", **asked)  # type: ignore[arg-type]
     assert checked.exit_code == 0
     assert any(f"1 of this commit's {len(FILES)} files" in text for text in checked.warnings)
+
+
+async def test_what_a_repair_read_and_fetched_is_counted_apart(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(HostedRepo.from_files("org/one", FILES))
+    await download("org/one", local_dir=tmp_path, endpoint=running.endpoint)
+    (tmp_path / "a.txt").write_bytes(b"other")  # of another size: nothing of it need be read
+    (tmp_path / "b.txt").unlink()
+    report = await verify(tmp_path, endpoint=running.endpoint, repair=True)
+    assert {file.status for file in report.files} == {"ok", "repaired"}
+    assert (report.bytes_checked, report.bytes_fetched) == (3, 6)
+    assert report.to_dict()["bytes"] == {"checked": 3, "fetched": 6}
+
+
+async def test_bytes_count_as_read_also_where_no_digest_is_known(
+    hub: StartHub, tmp_path: Path
+) -> None:
+    running = await hub(HostedRepo.from_files("org/one", FILES))
+    running.faults.add(Fault("tree", without_digests()))
+    asked = {"endpoint": running.endpoint, "allow": ["unverified"]}
+    await download("org/one", local_dir=tmp_path, **asked)  # type: ignore[arg-type]
+    report = await verify(tmp_path, **asked)  # type: ignore[arg-type]
+    assert report.bytes_checked == 9

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import errno
-import json
 import random
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,9 +11,12 @@ import pytest
 from huggingface_hub import constants
 
 from hfdl_async import download
+from hfdl_async.api import SystemClock
+from hfdl_async.asking import Services
 from hfdl_async.core.model import Action, Plan, RepoRef
 from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.core.options import Options
+from hfdl_async.destination import Destination
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.lock import Holder
 from hfdl_async.disk.sharedcache import SharedCache
@@ -27,12 +28,11 @@ from hfdl_async.errors import (
     NotFoundError,
     StorageError,
     UnsafeError,
-    UsageError,
 )
 from hfdl_async.net.transport import Transport
-from hfdl_async.preparing import Preparation, Prepared, Request, Services, Target, find_target
+from hfdl_async.preparing import Preparation, Prepared
 from hfdl_async.serving import HostedRepo
-from hfdl_async.testing.fault_answers import Throttle
+from hfdl_async.target import Request, find_target
 from hfdl_async.testing.faults import Fault, ScriptedHub, StartHub, without_digests
 from tests.disk.faults import FaultyCalls, descriptors_balanced
 from tests.repos import MIB, big_repo, small_files, tiny_repo
@@ -40,27 +40,16 @@ from tests.repos import MIB, big_repo, small_files, tiny_repo
 pytestmark = pytest.mark.anyio
 
 
-class Clock:
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def time(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-
-
 @asynccontextmanager
 async def preparing(
-    repo: str, files: tuple[str, ...] = (), **options: object
+    repo: str, files: tuple[str, ...] = (), place: Destination | None = None, /, **options: object
 ) -> AsyncIterator[Preparation]:
     """Give the preparation of one download."""
-    clock = Clock()
+    clock = SystemClock()
     request = Request(repo, files, Options.parse(options))
     async with Transport(clock) as transport:
         services = Services(transport, clock, random.random)
-        yield Preparation(request, find_target(request), services, Tally(0.0))
+        yield Preparation(request, find_target(request), services, Tally(0.0), place=place)
 
 
 async def plan(repo: str, *files: str, **options: object) -> Plan:
@@ -119,7 +108,7 @@ async def prepare_in(folder: LocalDir, repo: str, base: Path, endpoint: str) -> 
     """Make *folder*, which is locked already, that of *repo*."""
     made = await plan(repo, directory=base, endpoint=endpoint)
     async with preparing(repo, directory=base, endpoint=endpoint) as preparation:
-        listing, files = await preparation._ask_the_hub()
+        listing, files = await preparation._inquiry.ask()
     await folder.begin(made.repo, listing, files)
 
 
@@ -201,13 +190,6 @@ async def test_what_is_known_of_a_refused_run_can_be_asked_for(
         assert preparation.warnings == ("may run code when loaded: a.pt",)
 
 
-async def test_names_and_patterns_mean_the_target_that_the_url_says(tmp_path: Path) -> None:
-    request = Request("datasets/org/name@v1", ("a",), Options.parse({"directory": tmp_path}))
-    target = find_target(request)
-    assert (target.repo.repo_type, target.repo.revision) == ("dataset", "v1")
-    assert (target.folder, target.files) == (tmp_path / "name", ("a",))
-
-
 class TestInTheSharedCache:
     """What a run asks for, and what it writes, when the destination is the shared cache."""
 
@@ -281,8 +263,9 @@ class TestInTheSharedCache:
         writing = ("mkdir", "write", "rename", "symlink", "link", "unlink", "truncate", "allocate")
         calls = FaultyCalls(fail_at=1, error=errno.EROFS, for_ever=True, only=writing)
         asked = self.asked(running, tmp_path)
-        async with preparing("org/tiny", (), **asked) as preparation, AsyncExitStack() as stack:
-            preparation._folder = SharedCache(tmp_path, RepoRef("org/tiny"), calls=calls)
+        place = SharedCache(tmp_path, RepoRef("org/tiny"), calls=calls)
+        ours = preparing("org/tiny", (), place, **asked)
+        async with ours as preparation, AsyncExitStack() as stack:
             prepared = await preparation.prepare(stack, lambda _holder: None)
             await prepared.place.finish(preparation.repo, prepared.listing)
             return prepared
@@ -337,26 +320,6 @@ class TestInTheSharedCache:
         assert list(tmp_path.iterdir()) == []
 
 
-def target_of(**options: object) -> Target:
-    return find_target(Request("org/tiny", (), Options.parse(options)))
-
-
-def test_a_folder_to_reuse_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "here").mkdir()
-    (tmp_path / "file").write_bytes(b"")
-    assert target_of(reuse_from=["~/here"]).reuse_from == (tmp_path / "here",)
-    for missing in ("gone", "file"):
-        with pytest.raises(UsageError, match=missing):
-            target_of(reuse_from=[tmp_path / "here", tmp_path / missing])
-
-
-def test_the_shared_cache_counts_whatever_the_destination(tmp_path: Path) -> None:
-    [default] = target_of(local_dir=tmp_path).caches
-    assert target_of(cache=True).caches == (default,)
-    assert target_of(cache_dir=tmp_path).caches == (tmp_path, default)
-
-
 async def test_content_of_the_default_cache_is_found_for_another_one(
     hub: StartHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,58 +356,27 @@ async def test_what_is_complete_in_the_cache_waits_for_nobody(
             await download("org/tiny", "README.md", wait=0, **asked)  # type: ignore[arg-type]
 
 
-async def test_a_listing_that_lacks_a_named_file_is_asked_for_again(
-    hub: StartHub, tmp_path: Path
+@pytest.mark.parametrize("where", ["cache_dir", "local_dir"])
+async def test_who_waited_takes_the_commit_of_now_and_never_goes_back(
+    where: str, hub: StartHub, tmp_path: Path
 ) -> None:
-    running = await hub(tiny_repo())
-    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
-    await download("org/tiny", "config.json", **asked)  # type: ignore[arg-type]
-    [tree] = tmp_path.glob("models--org--tiny/trees/*.json")
-    whole = json.loads(tree.read_text())
-    partial = {"config.json": whole["files"]["config.json"]}
-    tree.write_text(json.dumps({**whole, "files": partial}))
-    report = await download("org/tiny", "README.md", **asked)  # type: ignore[arg-type]
-    assert report["README.md"].read_bytes() == b"# tiny\n"
-    assert json.loads(tree.read_text()) == whole
-
-
-@pytest.mark.parametrize("proof", ["verify", "fix_broken", "force"])
-async def test_who_wants_a_proof_gets_the_listing_of_the_hub(
-    proof: str, hub: StartHub, tmp_path: Path
-) -> None:
-    running = await hub(tiny_repo())
-    asked = {"cache_dir": tmp_path, "endpoint": running.endpoint}
-    await download("org/tiny", **asked)  # type: ignore[arg-type]
-    [tree] = tmp_path.glob("models--org--tiny/trees/*.json")
-    right = tree.read_text()
-    tree.write_text(right.replace('"config.json"', '"other.json"'))
-    await download("org/tiny", **asked, **{proof: True})  # type: ignore[arg-type]
-    assert tree.read_text() == right
-
-
-async def test_a_hold_during_the_listing_is_what_the_display_says(
-    hub: StartHub, tmp_path: Path
-) -> None:
-    running = await hub(tiny_repo())
-    running.faults.add(Fault("api", Throttle(38), times=1))
-    tally, notes = Tally(0.0), []
-
-    class Skipping(Clock):
-        skipped = 0.0
-
-        def monotonic(self) -> float:
-            return time.monotonic() + self.skipped
-
-        async def sleep(self, seconds: float) -> None:
-            notes.append(tally.snapshot(0.0).note)
-            self.skipped += seconds
-
-    clock = Skipping()
-    request = Request(
-        "org/tiny", (), Options.parse({"local_dir": tmp_path, "endpoint": running.endpoint})
+    repo = tiny_repo()
+    running = await hub(repo)
+    asked = {where: tmp_path, "endpoint": running.endpoint}
+    other = (
+        SharedCache(tmp_path, RepoRef("org/tiny")) if where == "cache_dir" else LocalDir(tmp_path)
     )
-    async with Transport(clock) as transport:
-        services = Services(transport, clock, random.random)
-        await Preparation(request, find_target(request), services, tally).plan()
-    assert notes[0] == "waiting 38 s for the Hub's limit"
-    assert tally.snapshot(0.0).note == ""
+    waiting = anyio.Event()
+    prepared: list[Prepared] = []
+
+    async def late() -> None:
+        ours = preparing("org/tiny", (), **asked)
+        async with ours as preparation, AsyncExitStack() as stack:
+            prepared.append(await preparation.prepare(stack, lambda _holder: waiting.set()))
+
+    async with anyio.create_task_group() as group, other.lock():
+        group.start_soon(late)
+        await waiting.wait()
+        newer = repo.commit({"config.json": b"{}"})
+    assert prepared[0].plan.commit == prepared[0].listing.commit == newer
+    assert [item.file.path for item in prepared[0].plan.files] == ["config.json"]

@@ -3,13 +3,15 @@
 Theory of operation. A repo may have a million files. As objects (path, size, digest, the hashes
 that the cache keeps) they would take a gigabyte, and every walk of the garbage collector would
 visit them. A table keeps three columns, some 250 bytes a file: the path, the size, and one string
-of bytes with a leading mark and all hashes of the file in binary. `ListedFiles`, `RemoteFiles` and
-`PlannedFiles` are views of a table that look like tuples of the values in `core.model`.
+of bytes with a leading mark and all hashes of the file in binary. `ListedFiles`, `RemoteFiles`,
+`PlannedFiles` and `ReportedFiles` are views of a table that look like tuples of the values in
+`core.model`.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import TypeVar, overload
@@ -18,21 +20,23 @@ from hfdl_async.core.model import (
     Action,
     Algorithm,
     Digest,
+    FileReport,
     FileStatus,
     ListedFile,
     PlannedFile,
     RemoteFile,
     Sums,
 )
+from hfdl_async.errors import HfdlError
 
 UNKNOWN_SIZE = -1
 
 # The mark says which hashes follow it: the digest, the id of the pointer, the name in Xet storage.
 NO_DIGEST, MASKED, SHA1, SHA256 = range(4)
 HAS_POINTER, HAS_XET = 4, 8
-_KINDS = 3  # the bits of the mark that say which digest there is
-_ALGORITHMS: Mapping[int, Algorithm] = {SHA1: "git-sha1", SHA256: "sha256"}
-_MARKS = {name: mark for mark, name in _ALGORITHMS.items()}
+KINDS = 3  # the bits of the mark that say which digest there is
+ALGORITHMS: Mapping[int, Algorithm] = {SHA1: "git-sha1", SHA256: "sha256"}
+_MARKS = {name: mark for mark, name in ALGORITHMS.items()}
 _WIDTHS = (0, 0, 20, 32)
 _POINTER_BYTES, _XET_BYTES = 20, 32
 BARE = bytes([NO_DIGEST])
@@ -56,25 +60,24 @@ def pack_hashes(
 
 def digest_in(hashes: bytes) -> Digest | None:
     """Return the digest among *hashes*."""
-    algorithm = _ALGORITHMS.get(hashes[0] & _KINDS)
+    algorithm = ALGORITHMS.get(hashes[0] & KINDS)
     return None if algorithm is None else Digest(algorithm, content_in(hashes).hex())
 
 
 def content_in(hashes: bytes) -> bytes:
     """Return the digest among *hashes* in binary, empty where there is none."""
-    return hashes[1 : 1 + _WIDTHS[hashes[0] & _KINDS]]
+    return hashes[1 : 1 + _WIDTHS[hashes[0] & KINDS]]
 
 
 class FileTable:
     """The columns; whoever fills them lets go of the table before others look."""
 
-    __slots__ = ("_remotes", "hashes", "paths", "sizes")
+    __slots__ = ("hashes", "paths", "sizes")
 
     def __init__(self) -> None:
         self.paths: list[str] = []
         self.sizes = array("q")  # UNKNOWN_SIZE where nobody said
         self.hashes: list[bytes] = []
-        self._remotes: list[RemoteFile] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -108,38 +111,31 @@ class FileTable:
 
     def marks(self) -> set[int]:
         """Return which kinds of digest there are: NO_DIGEST, MASKED, SHA1, SHA256."""
-        return {hashes[0] & _KINDS for hashes in self.hashes}
+        return {hashes[0] & KINDS for hashes in self.hashes}
 
     def first_with(self, mark: int) -> str | None:
         """Return the path of the first file with this kind of digest."""
         rows = zip(self.paths, self.hashes, strict=True)
-        return next((path for path, hashes in rows if hashes[0] & _KINDS == mark), None)
+        return next((path for path, hashes in rows if hashes[0] & KINDS == mark), None)
 
     def listed(self, row: int) -> ListedFile:
         """Return a row as the listing had it."""
         size, hashes = self.sizes[row], self.hashes[row]
         mark = hashes[0]
-        pointer = 1 + _WIDTHS[mark & _KINDS]
+        pointer = 1 + _WIDTHS[mark & KINDS]
         xet = pointer + (_POINTER_BYTES if mark & HAS_POINTER else 0)
         return ListedFile(
             self.paths[row],
             None if size == UNKNOWN_SIZE else size,
             digest_in(hashes),
-            mark & _KINDS == MASKED,
+            mark & KINDS == MASKED,
             hashes[pointer:xet].hex() or None,
             hashes[xet : xet + _XET_BYTES].hex() or None,
         )
 
     def remote(self, row: int) -> RemoteFile:
         """Return a row, whose size is known, as a file that can be fetched."""
-        if self._remotes is not None:
-            return self._remotes[row]
         return RemoteFile(self.paths[row], self.sizes[row], digest_in(self.hashes[row]))
-
-    def keep_remotes(self) -> None:
-        """Make the value of every row once and for all: they will be asked for many times."""
-        if self._remotes is None:
-            self._remotes = list(map(self.remote, range(len(self))))
 
 
 class _Rows(Sequence[T]):
@@ -178,7 +174,8 @@ class _Rows(Sequence[T]):
             return NotImplemented if not isinstance(other, Sequence) else False
         return all(mine == its for mine, its in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]  # as long as a tuple of them: nobody wants to
+    def __hash__(self) -> int:
+        return hash(tuple(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} files)"
@@ -209,7 +206,7 @@ class PlannedFiles(_Rows[PlannedFile]):
     than these two.
     """
 
-    __slots__ = ("_kept", "here", "special")
+    __slots__ = ("here", "special")
 
     def __init__(
         self, table: FileTable, here: bytes | bytearray, special: Mapping[int, PlannedFile]
@@ -217,16 +214,12 @@ class PlannedFiles(_Rows[PlannedFile]):
         super().__init__(table)
         self.here = here
         self.special = special
-        self._kept: list[PlannedFile] | None = None
 
-    def keep(self) -> None:
-        """Make the value of every row once and for all: who carries the plan out needs them all."""
-        self.table.keep_remotes()
-        self._kept = list(self)
+    def to_do(self) -> list[PlannedFile]:
+        """Return those that are not here."""
+        return [self._value(row) for row, here in enumerate(self.here) if not here]
 
     def _value(self, row: int) -> PlannedFile:
-        if self._kept is not None:
-            return self._kept[row]
         known = self.special.get(row)
         if known is not None:
             return known
@@ -249,18 +242,68 @@ class PlannedFiles(_Rows[PlannedFile]):
 
     def reports(self) -> Iterator[Mapping[str, object]]:
         """Yield each file in the form of the report, without making values of them first."""
-        table = self.table
-        rows = zip(table.paths, table.sizes, table.hashes, self.here, strict=True)
-        for path, size, hashes, here in rows:
-            algorithm = _ALGORITHMS.get(hashes[0] & _KINDS)
-            status: FileStatus = "reused" if here else "planned"
-            yield {
-                "path": path,
-                "size_bytes": size,
-                "status": status,
-                "digest": algorithm and {"algorithm": algorithm, "hex": content_in(hashes).hex()},
-                "error": None,
-            }
+        for row, here in enumerate(self.here):
+            yield _report(self.table, row, "reused" if here else "planned")
+
+
+def _report(table: FileTable, row: int, status: FileStatus) -> Mapping[str, object]:
+    """Return a file to which nothing happened in the form of the report."""
+    hashes = table.hashes[row]
+    algorithm = ALGORITHMS.get(hashes[0] & KINDS)
+    return {
+        "path": table.paths[row],
+        "size_bytes": table.sizes[row],
+        "status": status,
+        "digest": algorithm and {"algorithm": algorithm, "hex": content_in(hashes).hex()},
+        "error": None,
+    }
+
+
+class ReportedFiles(_Rows[FileReport]):
+    """How planned files ended: the rows that are `here` were reused, others have an outcome.
+
+    *unfinished* is what happened to those that have none.
+    """
+
+    __slots__ = ("_outcomes", "_unfinished", "here")
+
+    def __init__(
+        self,
+        table: FileTable,
+        here: bytes | bytearray,
+        outcomes: Mapping[str, FileReport],
+        unfinished: HfdlError,
+    ) -> None:
+        super().__init__(table)
+        self.here = here
+        self._outcomes = outcomes
+        self._unfinished = unfinished
+
+    def _value(self, row: int) -> FileReport:
+        table, path = self.table, self.table.paths[row]
+        size, digest = table.sizes[row], digest_in(table.hashes[row])
+        if self.here[row]:
+            return FileReport(path, size, "reused", digest)
+        known = self._outcomes.get(path)
+        return known or FileReport(path, size, "failed", digest, self._unfinished)
+
+    def _acted_on(self) -> Iterator[FileReport]:
+        return (self._value(row) for row, here in enumerate(self.here) if not here)
+
+    def failed(self) -> list[FileReport]:
+        """Return those that failed."""
+        return [file for file in self._acted_on() if file.error is not None]
+
+    def statuses(self) -> Mapping[FileStatus, int]:
+        """Return how many ended in each way."""
+        counts = Counter(file.status for file in self._acted_on())
+        counts["reused"] += sum(self.here)
+        return counts
+
+    def reports(self) -> Iterator[Mapping[str, object]]:
+        """Yield each in the form of the report, without making values of what was here."""
+        for row, here in enumerate(self.here):
+            yield _report(self.table, row, "reused") if here else self._value(row).to_dict()
 
 
 def listed_files(files: Iterable[ListedFile]) -> ListedFiles:
@@ -279,6 +322,16 @@ def remote_files(files: Iterable[RemoteFile]) -> RemoteFiles:
         return files
     listed = (ListedFile(file.path, file.size_bytes, file.digest) for file in files)
     return RemoteFiles(listed_files(listed).table)
+
+
+def planned_files(files: Sequence[PlannedFile]) -> PlannedFiles:
+    """Return *files*, whose digests were checked, as a table."""
+    if isinstance(files, PlannedFiles):
+        return files
+    here = bytes(item.action is Action.REUSE for item in files)
+    return PlannedFiles(
+        remote_files([item.file for item in files]).table, here, dict(enumerate(files))
+    )
 
 
 def paths_of(files: Sequence[ListedFile] | Sequence[RemoteFile]) -> Sequence[str]:

@@ -32,7 +32,8 @@ class Finding:
         state: the kind.
         have_bytes: bytes that an unfinished part claims to hold (not proven yet).
         part_bytes: bytes of disk space that this part takes up, whatever it holds.
-        receipt: the recorded one; for RIGHT a fresh one that is not recorded yet.
+        receipt: the recorded one where it differs from what is wanted; for RIGHT a fresh one that
+            is not recorded yet.
         found: the digest of the content, where it was read.
         nameless: the content is right, but the name that leads to it is missing.
         blocker: for IN_THE_WAY, the path in the repo of what is in the way.
@@ -54,3 +55,6 @@ class Finding:
 
 ABSENT = Finding(Found.ABSENT)
 """What most files of a first download are: one value for a million of them."""
+
+FITS = Finding(Found.FITS)
+"""What nearly all files of a later one are: whose receipt it is can be looked up."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from hfdl_async.core.model import Algorithm, Digest, ListedFile, Listing, RemoteFile, RepoType
+from hfdl_async.core.filetable import FileTable, ListedFiles, content_in, pack_hashes
+from hfdl_async.core.model import Algorithm, Digest, Listing, RemoteFile, RepoType
 from hfdl_async.core.names import Naming, check_name
 
 TREE_VERSION = 1
@@ -45,6 +46,11 @@ def blob_name(file: RemoteFile) -> str:
     return f"blobs/{file.digest.hex}"
 
 
+def blob_name_in(hashes: bytes) -> str:
+    """Return what `blob_name` does, of a row of a table of files."""
+    return f"blobs/{content_in(hashes).hex()}"
+
+
 def pointer_name(file: RemoteFile, commit: str) -> str:
     """Return where readers look for *file* of *commit* in the folder of its repo."""
     return f"snapshots/{commit}/{file.path}"
@@ -52,7 +58,12 @@ def pointer_name(file: RemoteFile, commit: str) -> str:
 
 def pointer_target(file: RemoteFile) -> str:
     """Return what the link at `pointer_name` says: relative, so that the cache can be moved."""
-    return "../" * (2 + file.path.count("/")) + blob_name(file)
+    return way_to_root(file.path) + blob_name(file)
+
+
+def way_to_root(path: str) -> str:
+    """Return how a link at the pointer of the file *path* begins, or of another in its folder."""
+    return "../" * (2 + path.count("/"))
 
 
 def ref_name(revision: str) -> str | None:
@@ -104,30 +115,56 @@ def decode_tree(data: bytes, commit: str) -> Listing | None:
 
     The file is anybody's: it is used as a list of what to prove, and never as a proof.
     """
+    rows = _Rows()
     try:
-        value: Any = json.loads(data)
-        if value["format_version"] != TREE_VERSION:
+        value: Any = json.loads(data, object_hook=rows.pack)
+        files = value["files"]
+        # The entries came in this order. Anything else between them is not what the library writes.
+        if value["format_version"] != TREE_VERSION or list(files.values()) != list(
+            range(len(rows))
+        ):
             return None
-        files = tuple(_listed(path, entry) for path, entry in value["files"].items())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if any(check_name(path, _EXACT) for path in files):
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
-    return Listing(commit, files)
+    rows.table.paths += files
+    return Listing(commit, ListedFiles(rows.table))
 
 
-def _listed(path: str, entry: Mapping[str, object]) -> ListedFile:
-    sha256, blob_id, xet_hash = entry.get("lfs_sha256"), entry["blob_id"], entry.get("xet_hash")
-    size = entry["size"] if sha256 is None else entry["lfs_size"]
-    if type(size) is not int or size < 0 or check_name(path, _EXACT):
-        raise ValueError("not a file of a repo")
-    _check_hex(_SHA1, blob_id)
-    if xet_hash is not None:
-        _check_hex(_SHA256, xet_hash)
-    xet = cast("str | None", xet_hash)
-    if sha256 is None:
-        return ListedFile(path, size, Digest("git-sha1", cast("str", blob_id)), xet_hash=xet)
-    _check_hex(_SHA256, sha256)
-    digest = Digest("sha256", cast("str", sha256))
-    return ListedFile(path, size, digest, pointer_id=cast("str", blob_id), xet_hash=xet)
+class _Rows:
+    """The files of a tree as it is read: as objects of JSON they would take 50 MB for 100,000."""
+
+    def __init__(self) -> None:
+        self.table = FileTable()
+
+    def __len__(self) -> int:
+        return len(self.table.hashes)
+
+    def pack(self, value: dict[str, Any]) -> object:
+        """Return the number of the row that an entry became; every other object as it is.
+
+        Only in the entry of a file `blob_id` is a text: a file of that name has a row there.
+        """
+        blob_id = value.get("blob_id")
+        if not isinstance(blob_id, str):
+            return value
+        sha256, xet_hash = value.get("lfs_sha256"), value.get("xet_hash")
+        size = value["size"] if sha256 is None else value["lfs_size"]
+        if type(size) is not int or size < 0:
+            raise ValueError("not a size")
+        _check_hex(_SHA1, blob_id)
+        if xet_hash is not None:
+            _check_hex(_SHA256, xet_hash)
+        if sha256 is None:
+            hashes = pack_hashes(Digest("git-sha1", blob_id), xet_hash=xet_hash)
+        else:
+            _check_hex(_SHA256, sha256)
+            digest = Digest("sha256", sha256)
+            hashes = pack_hashes(digest, pointer_id=blob_id, xet_hash=xet_hash)
+        self.table.sizes.append(size)
+        self.table.hashes.append(hashes)
+        return len(self) - 1
 
 
 def _check_hex(kind: re.Pattern[str], value: object) -> None:

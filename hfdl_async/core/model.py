@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -196,6 +197,27 @@ class Summed(Protocol):
         """The bytes of all of them."""
         ...
 
+    def to_do(self) -> Sequence[PlannedFile]:
+        """Return those that are not here."""
+        ...
+
+    def reports(self) -> Iterator[Mapping[str, object]]:
+        """Yield each in the form of the report."""
+        ...
+
+
+@runtime_checkable
+class Accounted(Protocol):
+    """Outcomes of files that are known without a value for each: most files need none."""
+
+    def failed(self) -> list[FileReport]:
+        """Return those that failed."""
+        ...
+
+    def statuses(self) -> Mapping[FileStatus, int]:
+        """Return how many ended in each way."""
+        ...
+
     def reports(self) -> Iterator[Mapping[str, object]]:
         """Yield each in the form of the report."""
         ...
@@ -251,6 +273,13 @@ class Plan:
             write=sum(item.write_bytes for item in self.files),
             reserved=sum(item.reserved_bytes for item in self.files),
         )
+
+    @property
+    def to_do(self) -> Sequence[PlannedFile]:
+        """The files that are not simply here."""
+        if isinstance(self.files, Summed):
+            return self.files.to_do()
+        return [item for item in self.files if item.action is not Action.REUSE]
 
     @property
     def bytes_selected(self) -> int:
@@ -313,7 +342,7 @@ class Plan:
             "problems": [problem.to_dict() for problem in self.problems],
             "to_remove": list(self.to_remove),
         }
-        return {**report.to_dict(), "plan": plan}
+        return {**report.outline(), "plan": plan}
 
 
 FileStatus = Literal["downloaded", "resumed", "reused", "planned", "failed"]
@@ -377,7 +406,7 @@ class Report(os.PathLike[str]):
     exit_code: int
     commit: str | None = None
     path: Path | None = None
-    files: tuple[FileReport, ...] = ()
+    files: Sequence[FileReport] = ()
     bytes: ByteCounts = ByteCounts()
     requests: RequestCounts = RequestCounts()
     duration_seconds: float = 0.0
@@ -411,8 +440,24 @@ class Report(os.PathLike[str]):
         """Payload bytes off the wire per second of the whole run."""
         return self.bytes.downloaded / self.duration_seconds if self.duration_seconds else 0.0
 
+    def statuses(self) -> Mapping[FileStatus, int]:
+        """Return how many files ended in each way."""
+        if isinstance(self.files, Accounted):
+            return self.files.statuses()
+        return Counter(file.status for file in self.files)
+
+    def file_dicts(self) -> Iterator[Mapping[str, object]]:
+        """Yield the JSON form of each file, one at a time: there may be a million."""
+        if isinstance(self.files, Accounted):
+            return self.files.reports()
+        return (file.to_dict() for file in self.files)
+
     def to_dict(self) -> dict[str, object]:
         """Return the report as `--json` prints it (`schema` 1)."""
+        return {**self.outline(), "files": list(self.file_dicts())}
+
+    def outline(self) -> dict[str, object]:
+        """Return what `to_dict` does, with no files: those are in `file_dicts`."""
         return {
             "schema": 1,
             "status": self.status,
@@ -423,7 +468,7 @@ class Report(os.PathLike[str]):
             "commit": self.commit,
             "endpoint": self.repo.endpoint,
             "path": str(self.path) if self.path else None,
-            "files": [file.to_dict() for file in self.files],
+            "files": [],
             "bytes": _counts(self.bytes, ("selected", "downloaded", "reused", "resumed")),
             "requests": _counts(self.requests, ("api", "resolve", "data", "retried")),
             "duration_seconds": round(self.duration_seconds, 3),

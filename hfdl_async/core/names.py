@@ -24,7 +24,8 @@ _DRIVE = re.compile(r"[A-Za-z]:/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Nine of ten real names: nothing in here can be hostile on a system that is not Windows.
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}){0,8}")
+PLAIN_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}){0,8}"
+_PLAIN = re.compile(PLAIN_NAME)
 # Code points that HFS+ and its kin skip when they compare names (git's list for `.git`, and the
 # rest of what Unicode calls default-ignorable).
 _IGNORABLE = re.compile(

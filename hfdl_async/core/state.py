@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from json.encoder import encode_basestring_ascii as quote
-from sys import intern
 from typing import cast
 
+from hfdl_async.core.filetable import ALGORITHMS, KINDS, content_in, remote_files
 from hfdl_async.core.ledger import CELL_BYTES, cell_range
 from hfdl_async.core.model import MIB, Algorithm, Digest, RemoteFile, RepoType
 from hfdl_async.core.sealed import (
@@ -215,10 +215,11 @@ def encode_listing(listing: StoredListing) -> bytes:
 
     There may be a million rows: they are put together by hand, and never all there as texts.
     """
+    table = remote_files(listing.files).table
+    columns = zip(table.paths, table.sizes, table.hashes, strict=True)
     rows = (
-        f"[{quote(file.path)},{file.size_bytes},{_digest_text(file.digest)},"
-        f"{int(file.path in listing.selected)}]"
-        for file in listing.files
+        f"[{quote(path)},{size},{_digest_text_in(hashes)},{int(path in listing.selected)}]"
+        for path, size, hashes in columns
     )
     body = bytearray(f'{{"commit":{quote(listing.commit)},"files":['.encode("ascii"))
     while some := ",".join(islice(rows, ROWS_AT_ONCE)):
@@ -227,6 +228,12 @@ def encode_listing(listing: StoredListing) -> bytes:
         body.pop()
     body += b"]}"
     return seal_text("listing", body)
+
+
+def _digest_text_in(hashes: bytes) -> str:
+    """Return what `_digest_text` does, of a row of a table of files."""
+    algorithm = ALGORITHMS.get(hashes[0] & KINDS)
+    return "null" if algorithm is None else f'["{algorithm}","{content_in(hashes).hex()}"]'
 
 
 def _digest_text(digest: Digest | None) -> str:
@@ -289,9 +296,6 @@ def decode_receipt(line: bytes) -> Receipt:
         StateRefused: it is not one, or torn.
     """
     body = line[_LINE_HEAD_BYTES:-1]
-    usual = _USUAL_LINE.fullmatch(line)
-    if usual is not None and int(usual[1], 16) == zlib.crc32(body):
-        return _usual_receipt(usual)
     if line[:_LINE_HEAD_BYTES] != b'["%08x",' % zlib.crc32(body) or line[-1:] != b"]":
         raise StateRefused("the checksum of a receipt does not fit")
     row = parse(body)
@@ -309,31 +313,6 @@ def decode_receipt(line: bytes) -> Receipt:
         ctime_ns=integer(row[5], MAX_STAMP, -MAX_STAMP),
         inode=integer(row[6], 2**128),
         commit=commit_of(row[7]),
-    )
-
-
-# How nearly all of them look: a plain name, git's digest, no cells. The log of a hundred thousand
-# small files is read several times as fast in this way; what it takes, the rules below take, too.
-_USUAL_LINE = re.compile(
-    rb'\["([0-9a-f]{8})",\["([\w.\-/]{1,255})",([0-9]{1,12}),\["git-sha1","([0-9a-f]{40})"\],"",'
-    rb'([0-9]{1,19}),([0-9]{1,19}),([0-9]{1,19}),"([0-9a-f]{40})"\]\]'
-)
-
-
-def _usual_receipt(line: re.Match[bytes]) -> Receipt:
-    text = line.string.decode("ascii")
-    path, size, digest, mtime_ns, ctime_ns, inode, commit = [
-        text[slice(*line.span(group))] for group in range(2, 9)
-    ]
-    return Receipt(
-        path_of(path),
-        int(size),
-        Digest("git-sha1", digest),
-        (),
-        int(mtime_ns),
-        int(ctime_ns),
-        int(inode),
-        intern(commit),
     )
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hfdl_async.core.model import Digest, FileReport, PlannedFile, RepoType, RunStatus
+from hfdl_async.core.filetable import ReportedFiles, planned_files
+from hfdl_async.core.model import (
+    Accounted,
+    Digest,
+    FileReport,
+    PlannedFile,
+    RepoType,
+    RunStatus,
+)
 from hfdl_async.errors import DownloadError, HfdlError, InterruptedDownloadError
 
 CheckStatus = Literal["ok", "bad", "missing", "repaired"]
@@ -28,20 +36,17 @@ BUG_EXIT_CODE = 1
 
 
 def account(
-    planned: Iterable[PlannedFile],
+    planned: Sequence[PlannedFile],
     outcomes: Mapping[str, FileReport],
     error: BaseException | None = None,
-) -> tuple[FileReport, ...]:
+) -> ReportedFiles:
     """Return how every planned file ended, in order; *error* ended the run, or nothing did.
 
-    A file without an outcome failed: no run is a success because nobody asked about a file.
+    What was here is reused. Any other file without an outcome failed: no run is a success because
+    nobody asked about a file.
     """
-    reason = _unfinished(error)
-    return tuple(
-        outcomes.get(item.file.path)
-        or FileReport(item.file.path, item.file.size_bytes, "failed", item.file.digest, reason)
-        for item in planned
-    )
+    files = planned_files(planned)
+    return ReportedFiles(files.table, files.here, outcomes, _unfinished(error))
 
 
 def _unfinished(error: BaseException | None) -> HfdlError:
@@ -60,7 +65,8 @@ def conclude(files: Sequence[FileReport]) -> Verdict:
 
     One class of failure gives that class; several give `DownloadError` with all of them.
     """
-    failures = [file.error for file in files if file.error is not None]
+    failed = files.failed() if isinstance(files, Accounted) else files
+    failures = [file.error for file in failed if file.error is not None]
     if not failures:
         return Verdict("ok", 0)
     status: RunStatus = "failed" if len(failures) == len(files) else "partial"
@@ -77,8 +83,8 @@ def ending(files: Sequence[FileReport], error: BaseException | None) -> Verdict:
         return conclude(files)
     if not isinstance(error, Exception):
         return Verdict("interrupted", INTERRUPTED_EXIT_CODE)
-    good = any(file.error is None for file in files)
-    status: RunStatus = "partial" if good else "failed"
+    failed = files.failed() if isinstance(files, Accounted) else [f for f in files if f.error]
+    status: RunStatus = "partial" if len(failed) < len(files) else "failed"
     if isinstance(error, HfdlError):
         return Verdict(status, error.exit_code, error)
     return Verdict(status, BUG_EXIT_CODE)
@@ -131,7 +137,8 @@ class VerifyReport:
     commit: str
     path: Path
     files: tuple[VerifiedFile, ...] = field(default=())
-    bytes_checked: int = 0
+    bytes_checked: int = 0  # read from the disk
+    bytes_fetched: int = 0  # to repair what was bad
     duration_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
 
@@ -157,7 +164,7 @@ class VerifyReport:
             "commit": self.commit,
             "path": str(self.path),
             "files": [file.to_dict() for file in self.files],
-            "bytes": {"checked": self.bytes_checked},
+            "bytes": {"checked": self.bytes_checked, "fetched": self.bytes_fetched},
             "duration_seconds": round(self.duration_seconds, 3),
             "warnings": list(self.warnings),
         }

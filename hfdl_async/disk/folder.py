@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -154,6 +154,14 @@ def split_path(path: str) -> tuple[str, str]:
     """Return the folder and the name of *path*, a path in the repo."""
     folder, _, name = path.rpartition("/")
     return folder, name
+
+
+def rows_by_folder(paths: Iterable[str]) -> dict[str, list[int]]:
+    """Return the rows of *paths* by the folder that they are in."""
+    folders: dict[str, list[int]] = {}
+    for row, path in enumerate(paths):
+        folders.setdefault(path.rpartition("/")[0], []).append(row)
+    return folders
 
 
 def read_owner(calls: Calls, state: Folder, note: Note | None = None) -> Owner | None:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from hfdl_async.core.filetable import UNKNOWN_SIZE, ListedFiles, RemoteFiles, paths_of
+from hfdl_async.core.filetable import (
+    UNKNOWN_SIZE,
+    ListedFiles,
+    RemoteFiles,
+    paths_of,
+    remote_files,
+)
 from hfdl_async.core.finding import Finding
 from hfdl_async.core.localrecords import clashes_with_records
 from hfdl_async.core.model import ListedFile, Listing, RemoteFile, RepoRef
@@ -44,15 +50,16 @@ class LocalDir(Store):
         home = Home.of_folder(path.absolute())
         super().__init__(home, link=link, follow_symlinks=follow_symlinks, calls=calls)
         self._asked = True  # the listing is the Hub's, and whole
-        self._wanted: tuple[str, ...] = ()
+        self._wanted: Sequence[str] = ()
 
     @property
     def path(self) -> Path:
         """The folder a reader opens."""
         return self._root
 
-    def _all_named(self, files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
-        return files  # of a million files there are no values until one is asked for
+    def names_of(self, files: RemoteFiles) -> Sequence[str]:
+        """Return the paths: of a million files there are no values until one is asked for."""
+        return files.paths
 
     # What only looks ----------------------------------------------------------------------
 
@@ -117,7 +124,7 @@ class LocalDir(Store):
         """Return the files of ours, untouched since, that are not among *paths*."""
         kept = set(paths)
         receipts = await self._load_receipts()
-        gone = [held for path, held in receipts.by_path.items() if path not in kept]
+        gone = [receipts.by_path[path] for path in receipts.packed if path not in kept]
         return tuple(sorted(receipt.path for receipt in await self._fitting(gone)))
 
     async def survey(
@@ -167,12 +174,12 @@ class LocalDir(Store):
             StorageError: it cannot be written to.
         """
         self.pin(listing.commit)
-        wanted = list(files)
-        self._wanted = tuple(file.path for file in wanted)
-        selected = set(self._wanted)
+        wanted = remote_files(files)
+        self._wanted = wanted.paths
+        selected = frozenset(self._wanted)
         if len(selected) < len(listing.files):  # else what was asked for before is among them
             selected |= {file.path for file in await self.selected()}
-        stored = StoredListing(listing.commit, _sized(listing, wanted), frozenset(selected))
+        stored = StoredListing(listing.commit, _sized(listing, wanted), selected)
         folders = await self._open_folders()
         await self._in_thread(self._begin, folders, repo, stored, wanted)
         await self._load_receipts()

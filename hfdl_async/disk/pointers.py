@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import groupby
 
-from hfdl_async.core.hubcache import pointer_name, pointer_target
+from hfdl_async.core.filetable import remote_files
+from hfdl_async.core.hubcache import blob_name_in, pointer_name, pointer_target, way_to_root
 from hfdl_async.core.model import RemoteFile
-from hfdl_async.disk.calls import Calls, Folder, is_link
-from hfdl_async.disk.folder import Folders, folder_at, split_path
+from hfdl_async.disk.calls import Calls, Folder
+from hfdl_async.disk.folder import Folders, folder_at, rows_by_folder, split_path
 from hfdl_async.disk.publish import Outcomes
 from hfdl_async.disk.statefiles import remove_if_there, temporary_name
 from hfdl_async.disk.trouble import translate
@@ -37,27 +38,32 @@ def look_at(
     Raises:
         OSError: ELOOP when a folder on the way is a link; it cannot be looked into.
     """
-    found: dict[str, Pointer] = {}
-    for folder, inside in _by_folder(files, commit):
+    table = remote_files(files).table
+    found = dict.fromkeys(table.paths, Pointer.MISSING)
+    snapshot = f"snapshots/{commit}"
+    for folder, rows in rows_by_folder(table.paths).items():
+        place = f"{snapshot}/{folder}" if folder else snapshot
+        inside = ((table.paths[row], table.hashes[row]) for row in rows)
+        above = way_to_root(table.paths[rows[0]])
         try:
-            with folder_at(calls, root, folder) as opened:
-                found.update((file.path, _look(calls, opened, file)) for file in inside)
+            with folder_at(calls, root, place) as opened:
+                for path, hashes in inside:
+                    found[path] = _look(calls, opened, path, above + blob_name_in(hashes))
         except FileNotFoundError:
-            found.update((file.path, Pointer.MISSING) for file in inside)
+            continue
         except NotADirectoryError:
-            found.update((file.path, Pointer.BLOCKED) for file in inside)
+            found.update((table.paths[row], Pointer.BLOCKED) for row in rows)
     return found
 
 
-def _look(calls: Calls, folder: Folder, file: RemoteFile) -> Pointer:
-    name = split_path(file.path)[1]
+def _look(calls: Calls, folder: Folder, path: str, target: str) -> Pointer:
+    name = split_path(path)[1]
+    if calls.link_target(folder, name) == target:
+        return Pointer.LINK
     try:
         status = calls.look(folder, name)
     except FileNotFoundError:
         return Pointer.MISSING
-    if is_link(status):
-        same = calls.link_target(folder, name) == pointer_target(file)
-        return Pointer.LINK if same else Pointer.MISSING
     if stat.S_ISDIR(status.st_mode):
         return Pointer.BLOCKED
     return Pointer.CONTENT if stat.S_ISREG(status.st_mode) else Pointer.MISSING

@@ -54,7 +54,9 @@ def prune(
         OSError: it is not durable: what is gone may be back after a power failure.
     """
     wanted = set(kept)
-    outdated = [held for path, held in receipts.by_path.items() if path not in wanted]
+    outdated = [receipts.by_path[path] for path in receipts.packed if path not in wanted]
+    if not outdated:
+        return Pruned()
     # Where case does not count, a renamed file is the one that is to stay, under its old name.
     staying = {
         (_folded(path), held.inode) for path, held in receipts.by_path.items() if path in wanted

@@ -147,8 +147,9 @@ class Publisher:
         try:
             self._receipts.append(self._folders.state, receipts)
         except OSError as error:
-            for settled, _ in placed:
-                outcomes[settled.file.path] = self._error(error, settled)
+            # One for all: no file of the group is to blame, and none has its receipt.
+            failed = translate(error, self._folders.state.path)
+            outcomes.update((settled.file.path, failed) for settled, _ in placed)
 
     def _drop_record(self, settled: Settled) -> None:
         assert settled.record is not None

@@ -7,19 +7,20 @@ rewritten in one step when most of it is of no use any more.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
+from hfdl_async.core.packing import Packed, Unpacking, pack, pack_line, unpack
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.core.state import (
     MAX_RECEIPTS_BYTES,
     RECEIPTS_HEAD,
     Receipt,
     check_receipts_head,
-    decode_receipt,
     encode_receipt,
 )
 from hfdl_async.disk.calls import Calls, Folder
-from hfdl_async.disk.statefiles import read_state, set_aside, write_state
+from hfdl_async.disk.statefiles import read_lines, set_aside, write_state
 from hfdl_async.disk.trouble import refused_newer
 
 LOG = "receipts.jsonl"
@@ -31,7 +32,7 @@ class Receipts:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._receipts: dict[str, Receipt] = {}
+        self._receipts: dict[str, Packed] = {}
         self.appended: set[str] = set()  # the paths of those that were added since `load`
         self._useless = 0  # lines that stand for nothing
         self._damaged_lines = 0
@@ -41,6 +42,11 @@ class Receipts:
     @property
     def by_path(self) -> Mapping[str, Receipt]:
         """The receipts, by the path in the repo."""
+        return Unpacking(self._receipts)
+
+    @property
+    def packed(self) -> Mapping[str, Packed]:
+        """The receipts as they are kept, for those who only compare."""
         return self._receipts
 
     @property
@@ -58,30 +64,33 @@ class Receipts:
         self._receipts, self._useless, self._damaged_lines, self._whole = {}, 0, 0, True
         self.appended = set()
         try:
-            data = read_state(self._calls, state, LOG, MAX_RECEIPTS_BYTES)
-            if data:
-                self._read(data)
+            self._read(read_lines(self._calls, state, LOG, MAX_RECEIPTS_BYTES))
         except StateRefused as refusal:
             if refusal.newer:
                 raise refused_newer(state.join(LOG), refusal) from refusal
             self._receipts, self._damaged_lines = {}, 1
             self._unusable = True
 
-    def _read(self, data: bytes) -> None:
-        lines = data.split(b"\n")
-        self._whole = not lines[-1]
-        check_receipts_head(lines[0])
-        for line in lines[1:]:
-            if not line:
-                continue
-            try:
-                receipt = decode_receipt(line)
-            except StateRefused:
-                self._damaged_lines += 1
-                self._useless += 1
-                continue
-            self._useless += receipt.path in self._receipts
-            self._receipts[receipt.path] = receipt
+    def _read(self, lines: Iterator[bytes]) -> None:
+        head = next(lines, None)
+        if head is None:
+            return
+        check_receipts_head(head)
+        last, kept = head, 0
+        for last in lines:
+            if last:
+                kept += 1
+                self._keep(last)
+        self._whole = not last
+        self._useless = kept - len(self._receipts)
+
+    def _keep(self, line: bytes) -> None:
+        try:
+            path, receipt = pack_line(line)
+        except StateRefused:
+            self._damaged_lines += 1
+        else:
+            self._receipts[path] = receipt
 
     def append(self, state: Folder, receipts: Iterable[Receipt]) -> None:
         """Add *receipts* durably, in one write.
@@ -99,7 +108,7 @@ class Receipts:
             self._add(state, fresh)
         for receipt in fresh:
             self._useless += receipt.path in self._receipts
-            self._receipts[receipt.path] = receipt
+            self._receipts[receipt.path] = pack(receipt)
             self.appended.add(receipt.path)
 
     def drop(self, state: Folder, paths: Iterable[str]) -> None:
@@ -139,8 +148,10 @@ class Receipts:
             self._calls.sync_folder(state)
 
     def _rewrite(self, state: Folder, fresh: list[Receipt]) -> None:
-        kept = {**self._receipts, **{receipt.path: receipt for receipt in fresh}}
-        data = RECEIPTS_HEAD + b"".join(map(encode_receipt, kept.values()))
+        replaced = {receipt.path for receipt in fresh}
+        kept = (unpack(*held) for held in self._receipts.items() if held[0] not in replaced)
+        last = {receipt.path: receipt for receipt in fresh}.values()
+        data = RECEIPTS_HEAD + b"".join(map(encode_receipt, chain(kept, last)))
         write_state(self._calls, state, LOG, data)
         self._useless, self._whole = 0, True
 

@@ -22,11 +22,12 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from hfdl_async.core.filetable import NO_DIGEST, RemoteFiles, remote_files
 from hfdl_async.core.finding import Finding, Found
-from hfdl_async.core.hubcache import blob_name, pointer_name, repo_folder_name
+from hfdl_async.core.hubcache import blob_name, blob_name_in, pointer_name, repo_folder_name
 from hfdl_async.core.model import ListedFile, Listing, PlannedFile, RemoteFile, RepoRef
 from hfdl_async.core.names import Naming, is_commit
-from hfdl_async.core.state import StoredListing
+from hfdl_async.core.state import Receipt, StoredListing
 from hfdl_async.disk import commits, pointers
 from hfdl_async.disk import folder as folder_state
 from hfdl_async.disk.bloblocks import BlobLocks
@@ -78,7 +79,6 @@ class SharedCache(Store):
         self._cache = cache
         self._links = links
         self._locks = BlobLocks(cache / ".locks" / name)
-        self._pointers: dict[str, Pointer] = {}
         self._plain: set[str] = set()  # files whose content lies at their pointer's name
         self._absent: set[str] = set()
         self._listed: Listing | None = None  # as found in the cache
@@ -94,6 +94,12 @@ class SharedCache(Store):
         if self._links and file.path not in self._plain:
             return blob_name(file)
         return pointer_name(file, self._commit)
+
+    def names_of(self, files: RemoteFiles) -> Sequence[str]:
+        """Return where the contents of *files* lie, as `name_of` does."""
+        if self._links and not self._plain:
+            return list(map(blob_name_in, files.table.hashes))
+        return list(map(self.name_of, files))
 
     # What only looks ----------------------------------------------------------------------
 
@@ -185,35 +191,42 @@ class SharedCache(Store):
         Raises:
             IntegrityError: a file has no digest. StorageError: the cache cannot be read.
         """
-        bare = next((file.path for file in files if file.digest is None), None)
+        files = remote_files(files)
+        bare = files.table.first_with(NO_DIGEST)
         if bare is not None:
             raise IntegrityError(
                 f"{bare}: no digest is known, and the cache keeps content by its digest",
                 hint="use --local-dir, or an endpoint that publishes digests",
             )
-        await self._look(lambda root, _state: self._look_at_pointers(root, files))
-        findings = await super().survey(
+        named = await self._look(lambda root, _state: self._pointers_of(root, files))
+        plain = {path for path, what in named.items() if what is Pointer.CONTENT}
+        self._plain = self._plain.difference(files.paths) | plain
+        found = await super().survey(
             files, verify=verify, progress=progress, on_read=on_read, commit=commit
         )
-        self._absent = {path for path, held in findings.items() if held.state is Found.ABSENT}
-        return {path: self._judge(path, finding) for path, finding in findings.items()}
+        self._absent = {path for path, held in found.items() if held.state is Found.ABSENT}
+        receipts = (await self._load_receipts()).by_path
+        contents = zip(files.paths, self.names_of(files), strict=True)
+        return {
+            path: self._judge(found[path], named[path], name, receipts) for path, name in contents
+        }
 
-    def _look_at_pointers(self, root: Folder | None, files: Sequence[RemoteFile]) -> None:
-        found = dict.fromkeys((file.path for file in files), Pointer.MISSING)
-        if root is not None:
-            found |= pointers.look_at(self._calls, root, files, self._commit)
-        self._pointers.update(found)
-        self._plain.difference_update(found)
-        self._plain.update(path for path, what in found.items() if what is Pointer.CONTENT)
+    def _pointers_of(self, root: Folder | None, files: RemoteFiles) -> Mapping[str, Pointer]:
+        if root is None:
+            return dict.fromkeys(files.paths, Pointer.MISSING)
+        return pointers.look_at(self._calls, root, files, self._commit)
 
-    def _judge(self, path: str, finding: Finding) -> Finding:
-        pointer = self._pointers[path]
+    def _judge(
+        self, finding: Finding, pointer: Pointer, name: str, receipts: Mapping[str, Receipt]
+    ) -> Finding:
         if pointer is Pointer.BLOCKED:
             return Finding(Found.IN_THE_WAY)
         if finding.state in _WRONG:
             return replace(finding, state=Found.WRONG)
-        nameless = self._links and pointer is Pointer.MISSING
-        return replace(finding, nameless=True) if finding.is_right and nameless else finding
+        if finding.is_right and self._links and pointer is Pointer.MISSING:
+            receipt = finding.receipt or receipts.get(name)
+            return replace(finding, nameless=True, receipt=receipt)
+        return finding
 
     async def leftovers(self, paths: Collection[str]) -> tuple[str, ...]:
         """Return nothing: other commits have their own snapshots."""
@@ -231,22 +244,26 @@ class SharedCache(Store):
         Raises:
             StorageError: it cannot be written to.
         """
-        wanted = tuple(files)
+        wanted = remote_files(files)
         folders = await self._open_folders()
-        await self._in_thread(self._begin, folders, repo, listing.commit, wanted)
+        whole = len(wanted) == len(listing.files)  # then nothing else can have been asked for
+        await self._in_thread(self._begin, folders, repo, listing.commit, wanted, whole)
         await self._load_receipts()
 
     def _begin(
-        self, folders: Folders, repo: RepoRef, commit: str, files: Sequence[RemoteFile]
+        self, folders: Folders, repo: RepoRef, commit: str, files: RemoteFiles, whole: bool
     ) -> None:
         commits.write_tag(self._calls, self._cache, folders)
-        earlier = folder_state.read_listing(self._calls, folders.state, self._notes.append)
-        known = {file.path: file for file in (*_files_of(earlier, commit), *files)}
-        stored = StoredListing(commit, tuple(known.values()), frozenset(known))
+        stored = StoredListing(commit, files, frozenset(files.paths))
+        if not whole:
+            earlier = folder_state.read_listing(self._calls, folders.state, self._notes.append)
+            known = {file.path: file for file in (*_files_of(earlier, commit), *files)}
+            stored = StoredListing(commit, tuple(known.values()), frozenset(known))
         folder_state.write_owner(self._calls, folders.state, repo, commit)
         folder_state.write_listing(self._calls, folders.state, stored)
-        needed = {part_key(file, commit) for file in files}
-        sweep(self._calls, folders.parts, needed | _recent(self._calls, folders.parts))
+        if self._calls.names_in(folders.parts):
+            needed = {part_key(file, commit) for file in files}
+            sweep(self._calls, folders.parts, needed | _recent(self._calls, folders.parts))
 
     async def adopt(self, findings: Mapping[str, Finding], commit: str) -> None:
         """Write receipts for what is right by content, and the names that are missing."""

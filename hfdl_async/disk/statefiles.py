@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 
+from hfdl_async.core.model import MIB
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.disk.calls import Calls, Folder, is_link
 
+BLOCK_BYTES = 1 * MIB
 TEMPORARY = ".tmp"  # ends the name of every file that is worthless once its writer is gone
 
 
@@ -24,6 +27,37 @@ def read_state(calls: Calls, folder: Folder, name: str, limit: int) -> bytes | N
         StateRefused: it is a link or no plain file, or larger than *limit* bytes.
         OSError: it cannot be read.
     """
+    size = _size_of(calls, folder, name, limit)
+    if size is None:
+        return None
+    blocks = list(_blocks(calls, folder, name, size, size))
+    return blocks[0] if blocks else b""
+
+
+def read_lines(calls: Calls, folder: Folder, name: str, limit: int) -> Iterator[bytes]:
+    r"""Yield what lies between the line ends (\n) of the state file *name*, last what follows them.
+
+    Only some of it is in memory at any time. A file that is missing or empty has none.
+
+    Raises:
+        StateRefused, OSError: as `read_state`.
+    """
+    size = _size_of(calls, folder, name, limit)
+    if not size:
+        return
+    rest: list[bytes] = []  # of a line that began in an earlier block
+    for block in _blocks(calls, folder, name, size, BLOCK_BYTES):
+        *lines, last = block.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*rest, lines[0]))
+            yield from lines
+            rest.clear()
+        rest.append(last)
+    yield b"".join(rest)
+
+
+def _size_of(calls: Calls, folder: Folder, name: str, limit: int) -> int | None:
+    """Return the size of a state file that may be read, or None where there is none."""
     try:
         found = calls.look(folder, name)
     except (FileNotFoundError, NotADirectoryError):
@@ -32,13 +66,24 @@ def read_state(calls: Calls, folder: Folder, name: str, limit: int) -> bytes | N
         raise StateRefused("not a plain file")
     if found.st_size > limit:
         raise StateRefused(f"larger than {limit} bytes")
+    return found.st_size
+
+
+def _blocks(calls: Calls, folder: Folder, name: str, size: int, most: int) -> Iterator[bytes]:
+    """Yield the first *size* bytes of a file, *most* at a time, or what there is of them."""
+    if not size:
+        return
     fd = calls.open_file(folder, name, os.O_RDONLY)
     try:
-        buffer = bytearray(found.st_size)
-        count = calls.read_into(fd, memoryview(buffer), 0)
+        for start in range(0, size, most):
+            buffer = bytearray(min(most, size - start))
+            count = calls.read_into(fd, memoryview(buffer), start)
+            if count:
+                yield bytes(memoryview(buffer)[:count])
+            if count < len(buffer):
+                return
     finally:
         os.close(fd)
-    return bytes(buffer[:count])
 
 
 def write_state(

@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 import anyio
 from anyio import to_thread
 
+from hfdl_async.core.filetable import FileTable, RemoteFiles, remote_files
 from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.model import PlannedFile, RemoteFile
 from hfdl_async.core.names import Naming
@@ -147,13 +148,15 @@ class Store:
         self._receipts = None
         receipts = await self._load_receipts()
         root, state = await self._in_thread(open_to_look, self._calls, self._home)
-        named = self._all_named(files)
+        files = remote_files(files)
+        names = self.names_of(files)
+        named = files if names is files.paths else _under(names, files)
         try:
             survey = Survey(
                 self._calls,
                 root,
                 state,
-                receipts.by_path,
+                receipts.packed,
                 commit,
                 follow=self._follow,
                 through_links=self.follows_links,
@@ -167,11 +170,11 @@ class Store:
                     self._calls.close_folder(opened)
         if named is files:
             return found
-        return {file.path: found[self.name_of(file)] for file in files}
+        return {path: found[name] for path, name in zip(files.paths, names, strict=True)}
 
-    def _all_named(self, files: Sequence[RemoteFile]) -> Sequence[RemoteFile]:
-        """Return *files* under the names of their contents, each name once."""
-        return list({self.name_of(file): self._named(file) for file in files}.values())
+    def names_of(self, files: RemoteFiles) -> Sequence[str]:
+        """Return where the contents of *files* lie: `name_of` each, or the very `paths`."""
+        return list(map(self.name_of, files))
 
     def _named(self, file: RemoteFile) -> RemoteFile:
         """Return *file* under the name of its content."""
@@ -192,8 +195,10 @@ class Store:
         has no receipt is read), and into the shared *caches* (by name: a blob's name is its
         digest). Whoever takes it over proves it.
         """
-        receipts = (await self._load_receipts()).by_path
-        found = await self._in_here(files, receipts) if receipts else {}
+        if not files:
+            return {}
+        receipts = await self._load_receipts()
+        found = await self._in_here(files, receipts) if receipts.packed else {}
         for cache in caches:
             found.update(await self._in_thread(self._find_in_cache, cache, _lacking(files, found)))
         if not reuse_from:
@@ -207,17 +212,12 @@ class Store:
         )
         return {**others, **found}
 
-    async def _in_here(
-        self, files: Sequence[RemoteFile], receipts: Mapping[str, Receipt]
-    ) -> dict[str, Path]:
+    async def _in_here(self, files: Sequence[RemoteFile], receipts: Receipts) -> dict[str, Path]:
         """Return where the content of *files* lies here under other names, by content key."""
         digests = {file.digest for file in files if file.digest is not None}
         lacking = {self.name_of(file) for file in files}  # what lies there is not the content
-        own = [
-            held
-            for path, held in receipts.items()
-            if held.digest in digests and held.size and path not in lacking
-        ]
+        others = (receipts.by_path[path] for path in receipts.packed if path not in lacking)
+        own = [held for held in others if held.digest in digests and held.size]
         found: dict[str, Path] = {}
         for receipt in await self._fitting(own):
             key = RemoteFile(receipt.path, receipt.size, receipt.digest).content_key
@@ -441,6 +441,15 @@ class Store:
             else:
                 folders.close(self._calls)  # another task was faster
         return self._folders
+
+
+def _under(names: Sequence[str], files: RemoteFiles) -> RemoteFiles:
+    """Return *files* under the *names* of their contents, each name once."""
+    table, rows = FileTable(), {name: row for row, name in enumerate(names)}
+    table.paths += rows
+    table.sizes.extend(files.table.sizes[row] for row in rows.values())
+    table.hashes += [files.table.hashes[row] for row in rows.values()]
+    return RemoteFiles(table)
 
 
 def _lacking(files: Sequence[RemoteFile], found: Mapping[str, Path]) -> Sequence[RemoteFile]:

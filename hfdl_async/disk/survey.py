@@ -8,17 +8,19 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from time import perf_counter, thread_time
 
 import anyio
 from anyio import to_thread
 
-from hfdl_async.core.filetable import paths_of
-from hfdl_async.core.finding import ABSENT, Finding, Found
+from hfdl_async.core.filetable import FileTable, remote_files
+from hfdl_async.core.finding import ABSENT, FITS, Finding, Found
 from hfdl_async.core.model import Algorithm, RemoteFile
+from hfdl_async.core.packing import Packed, stamp_of, unpack, wanted_digest
 from hfdl_async.core.state import Receipt
 from hfdl_async.disk.calls import Calls, Folder, is_link
 from hfdl_async.disk.crew import for_each
-from hfdl_async.disk.folder import PARTS, folder_at, split_path
+from hfdl_async.disk.folder import PARTS, folder_at, rows_by_folder, split_path
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES
 from hfdl_async.disk.partopen import part_key, part_names, read_claims
 from hfdl_async.disk.reading import Content, Progress, opener_at, read_content
@@ -26,7 +28,8 @@ from hfdl_async.disk.receipts import fits
 from hfdl_async.disk.trouble import translate, translated
 
 LOOK_FILES = 2000  # looked at in one hop: some 20 ms
-LOOKS_AT_ONCE = 3  # while one waits for the disk the others work on what they saw
+LOOKS_AT_ONCE = 3  # where they wait for the disk: else threads only get in each other's way
+WAITING_SHARE = 0.5  # of the time of the first hop: from there on looking is waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def judge_unread(case: Case, *, verify: bool) -> Finding | None:
     """Return the finding that needs no reading, or None."""
     receipt, size = case.receipt, case.found.st_size
     if case.fits and case.same:
-        return None if verify else Finding(Found.FITS, receipt=receipt)
+        return None if verify else FITS
     if case.fits:
         return Finding(Found.OLDER, receipt=receipt)
     if size != case.file.size_bytes and (receipt is None or size != receipt.size):
@@ -108,6 +111,17 @@ def receipt_for(
         inode=found.st_ino,
         commit=commit,
     )
+
+
+def _covers(held: Packed | None, found: os.stat_result, table: FileTable, row: int) -> bool:
+    """Return whether the packed receipt *held* is plainly one of the file *found*, as wanted.
+
+    If not, it may still be: of a file without a digest, or with numbers that cannot be packed.
+    """
+    if not isinstance(held, bytes) or found.st_size != table.sizes[row]:
+        return False
+    stamp, digest = stamp_of(found), wanted_digest(table.hashes[row])
+    return stamp is not None and digest is not None and held.startswith(stamp + digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +207,20 @@ def recorded_size_at(calls: Calls, root: Folder, receipt: Receipt) -> int | None
     return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
+def spent_seconds() -> tuple[float, float]:
+    """Return the time of day, so to speak, and how much of it this thread has been busy."""
+    return perf_counter(), thread_time()
+
+
 InFolder = tuple[str, Sequence[int]]
 """A folder and rows of files in it."""
 
 
 def _batches(paths: Sequence[str]) -> Iterator[list[InFolder]]:
     """Yield all rows, those of one folder one behind the other, in batches for one hop each."""
-    folders: dict[str, list[int]] = {}
-    for row, path in enumerate(paths):
-        folders.setdefault(split_path(path)[0], []).append(row)
     batch: list[InFolder] = []
     room = LOOK_FILES
-    for folder, rows in sorted(folders.items()):
+    for folder, rows in sorted(rows_by_folder(paths).items()):
         for start in range(0, len(rows), LOOK_FILES):
             some = rows[start : start + LOOK_FILES]
             if batch and len(some) > room:
@@ -224,15 +240,17 @@ class Survey:
         calls: Calls,
         root: Folder | None,
         state: Folder | None,
-        receipts: Mapping[str, Receipt],
+        receipts: Mapping[str, Packed],
         commit: str | None,
         *,
         follow: bool,
         through_links: bool = False,
         disk: anyio.CapacityLimiter,
         hashing: anyio.CapacityLimiter,
+        spent: Callable[[], tuple[float, float]] = spent_seconds,
     ) -> None:
         self._calls = calls
+        self._spent = spent
         self._root = root
         self._state = state
         self._receipts = receipts
@@ -256,9 +274,11 @@ class Survey:
             UnsafeError: a folder on the way to one is a link.
             StorageError: the disk cannot be read.
         """
-        findings = dict.fromkeys(paths_of(files), ABSENT)
+        files = remote_files(files)
+        table = files.table
+        findings = dict.fromkeys(table.paths, ABSENT)
         unread: list[Case] = []
-        known = 0
+        known, waits = 0, False
 
         def note(found: Mapping[str, Finding], count: int) -> None:
             nonlocal known
@@ -272,12 +292,15 @@ class Survey:
             return findings
 
         async def look(batch: list[InFolder]) -> None:
-            work = partial(self._look, files, batch, verify)
-            found, open_cases = await to_thread.run_sync(work, limiter=self._disk)
+            nonlocal waits
+            work = partial(self._look, table, batch, verify)
+            found, open_cases, waits = await to_thread.run_sync(work, limiter=self._disk)
             unread.extend(open_cases)
             note(found, sum(len(rows) for _, rows in batch) - len(open_cases))
 
-        await for_each(list(_batches(paths_of(files))), look, tasks=LOOKS_AT_ONCE)
+        batches = list(_batches(table.paths))
+        await for_each(batches[:1], look, tasks=1)
+        await for_each(batches[1:], look, tasks=LOOKS_AT_ONCE if waits else 1)
 
         async def read(case: Case) -> None:
             note({case.file.path: await self._read(case, on_read)}, 1)
@@ -302,22 +325,25 @@ class Survey:
                 )
 
     def _look(
-        self, files: Sequence[RemoteFile], batch: Sequence[InFolder], verify: bool
-    ) -> tuple[dict[str, Finding], list[Case]]:
-        """Return what is clear without reading, but for what is absent, and the other cases."""
+        self, table: FileTable, batch: Sequence[InFolder], verify: bool
+    ) -> tuple[dict[str, Finding], list[Case], bool]:
+        """Return what is clear without reading, but for what is absent, and the other cases.
+
+        And whether most of the time went by in waiting for the disk.
+        """
         assert self._root is not None
+        began, began_busy = self._spent()
         findings: dict[str, Finding] = {}
         unread: list[Case] = []
         for folder, rows in batch:
-            inside = (files[row] for row in rows)
             try:
                 with folder_at(self._calls, self._root, folder, follow=self._follow) as opened:
-                    for file in inside:
-                        found = self._look_at_one(opened, file, verify)
+                    for row in rows:
+                        found = self._look_at_one(opened, table, row, verify)
                         if isinstance(found, Case):
                             unread.append(found)
                         elif found is not ABSENT:
-                            findings[file.path] = found
+                            findings[table.paths[row]] = found
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -325,11 +351,15 @@ class Survey:
                     raise translate(error, error.filename or self._root.join(folder)) from error
                 blocker = os.path.relpath(error.filename or folder, self._root.path)
                 blocked = Finding(Found.IN_THE_WAY, blocker=blocker.replace(os.sep, "/"))
-                findings.update((files[row].path, blocked) for row in rows)
-        return findings, unread
+                findings.update((table.paths[row], blocked) for row in rows)
+        now, busy = self._spent()
+        return findings, unread, busy - began_busy < (1 - WAITING_SHARE) * (now - began)
 
-    def _look_at_one(self, folder: Folder, file: RemoteFile, verify: bool) -> Finding | Case:
-        name = split_path(file.path)[1]
+    def _look_at_one(
+        self, folder: Folder, table: FileTable, row: int, verify: bool
+    ) -> Finding | Case:
+        path = table.paths[row]
+        name = split_path(path)[1]
         try:
             found = self._calls.look(folder, name)
         except FileNotFoundError:
@@ -342,11 +372,12 @@ class Survey:
         if is_link(found):
             return Finding(Found.LINK)
         if not stat.S_ISREG(found.st_mode):
-            return Finding(Found.IN_THE_WAY, blocker=file.path)
-        receipt = self._receipts.get(file.path)
+            return Finding(Found.IN_THE_WAY, blocker=path)
+        held = self._receipts.get(path)
+        if not verify and _covers(held, found, table, row):
+            return FITS  # what nearly all are the second time
+        file, receipt = table.remote(row), None if held is None else unpack(path, held)
         same = receipt is not None and self._is_of(receipt, file)
-        if same and not verify and receipt is not None and fits(receipt, found):
-            return Finding(Found.FITS, receipt=receipt)  # what nearly all are the second time
         case = Case(file, receipt, found, same)
         return judge_unread(case, verify=verify) or case
 

@@ -12,8 +12,9 @@ def summary(report: Report) -> list[Line]:
     if report.status == "planned" or (report.status == "failed" and not report.files):
         return []
     repo = clean(report.repo.repo_id)
-    good = sum(1 for file in report.files if file.status != "failed")
-    failed = len(report.files) - good
+    statuses = report.statuses()
+    failed = statuses.get("failed", 0)
+    good = len(report.files) - failed
     took = duration(report.duration_seconds)
     tone: Tone = "good"
     if report.status == "interrupted":
@@ -24,7 +25,7 @@ def summary(report: Report) -> list[Line]:
     elif failed or report.status in ("partial", "failed"):
         tone = "failed"
         first = f"{repo}: {failed:,} of {count(len(report.files), 'file')} failed, {took}"
-    elif report.bytes.downloaded == 0 and all(f.status == "reused" for f in report.files):
+    elif report.bytes.downloaded == 0 and statuses.get("reused", 0) == good:
         every = "" if good == 1 else "all "
         first = f"{repo}: {every}{count(good, 'file')} here already, {size(report.bytes.selected)}"
     else:

@@ -75,7 +75,7 @@ class Settings:
 
 
 class Run:
-    """One download; `run` it once, then read `outcomes`."""
+    """One download; `run` it once, then read `outcomes`: of every file that was not here."""
 
     def __init__(
         self, plan: Plan, ports: Ports, line: Line, bus: Bus, tally: Tally, settings: Settings
@@ -85,10 +85,12 @@ class Run:
         self._line = line
         self._bus = bus
         self._tally = tally
-        self._planned = {item.file.path: item for item in plan.files}
+        # What is here already needs nothing done and has no outcome of its own: see `account`.
+        to_do = plan.to_do
+        self._planned = {item.file.path: item for item in to_do}
         self.outcomes: dict[str, FileReport] = {}
         self._settled = anyio.Event()
-        self._schedule = Schedule(in_order(plan.files), threshold_bytes=settings.threshold_bytes)
+        self._schedule = Schedule(in_order(to_do), threshold_bytes=settings.threshold_bytes)
         self._copies: dict[str, list[PlannedFile]] = defaultdict(list)
         self._instead: dict[str | None, str] = {}  # by content: who is fetched after a bad copy
         self._to_copy: deque[PlannedFile] = deque()
@@ -122,7 +124,7 @@ class Run:
         )
 
     async def run(self) -> None:
-        """Carry the plan out. Every planned file has an outcome when this returns.
+        """Carry the plan out. Every file that was not here has an outcome when this returns.
 
         Cancellation stops the run within seconds and keeps what was received; files that were not
         finished have no outcome then.
@@ -151,12 +153,12 @@ class Run:
             await self._put_away_the_rest()
 
     def _begin(self) -> None:
-        self._record_what_is_here()
+        self._count_what_is_here()
         self._group.start_soon(self._committer.prove)
         self._group.start_soon(self._committer.publish)
         self._group.start_soon(self._checkpointer.run)
         self._group.start_soon(self._tail.run, self._ports.clock)
-        for item in self._plan.files:
+        for item in list(self._planned.values()):
             if item.action is Action.COPY:
                 self._begin_copy(item)
         self._add_workers()
@@ -218,11 +220,12 @@ class Run:
             )
         )
 
-    def _record_what_is_here(self) -> None:
-        for item in self._plan.files:
-            if item.action is Action.REUSE:
-                self._tally.bytes_reused += item.file.size_bytes
-                self._record(item, "reused")
+    def _count_what_is_here(self) -> None:
+        tally, to_do = self._tally, self._planned.values()
+        size = self._plan.bytes_selected - sum(item.file.size_bytes for item in to_do)
+        tally.bytes_reused += size
+        tally.bytes_finished += size
+        tally.files_done += len(self._plan.files) - len(to_do)
 
     def _begin_copy(self, item: PlannedFile) -> None:
         origin = item.copy_of or ""

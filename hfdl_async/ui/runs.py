@@ -11,6 +11,7 @@ import anyio
 
 from hfdl_async import api
 from hfdl_async.core.model import Plan, RepoRef, Report
+from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.display import Display, choose
 from hfdl_async.display.summary import bytes_here, summary
 from hfdl_async.display.text import clean
@@ -19,7 +20,7 @@ from hfdl_async.ui import out
 from hfdl_async.ui.failure import error_lines, traceback_text
 from hfdl_async.ui.hints import better_hint
 from hfdl_async.ui.interrupts import Interrupts, exit_code
-from hfdl_async.ui.settings import Settings
+from hfdl_async.ui.settings import CACHES, Settings
 from hfdl_async.ui.tables import plan_lines, status_lines, verify_lines
 from hfdl_async.ui.witness import Witness
 
@@ -81,19 +82,25 @@ async def download(
         return failed(error, report, repo, settings, files)
     assert report is not None, "a run without an error has a report"
     if settings.json:
-        out.result_json(report.to_dict())
+        _print_json(report)
     else:
         out.result_path(_final_path(report, repo, files))
     return report.exit_code
 
 
+def _print_json(report: Report) -> None:
+    # Of a million files, only some have their JSON form at any time.
+    out.result_json({**report.outline(), "files": report.file_dicts()})
+
+
 def _final_path(report: Report, repo: str, files: Sequence[str]) -> str:
     """Return the file when exactly one was named, else the folder."""
+    one = len(files) == 1 and not files[0].endswith("/")
+    if not one and (files or not ("/blob/" in repo or "/resolve/" in repo)):
+        return str(report.path)
     named = [file.path for file in report.files if file.status != "failed"]
-    if len(files) == 1 and not files[0].endswith("/"):
+    if one:
         named = [path for path in named if path == files[0]]
-    elif files or not ("/blob/" in repo or "/resolve/" in repo):
-        named = []
     return str(report[named[0]]) if len(named) == 1 else str(report.path)
 
 
@@ -134,6 +141,7 @@ def _exit_codes() -> dict[str, int]:
 
 async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int:
     """Re-check a folder and print what is not right."""
+    settings = for_target(target, settings)
     display = Witness(show(settings))
     async with api.Downloader(**settings.options) as downloader:  # type: ignore[arg-type]
         try:
@@ -159,6 +167,17 @@ async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int
             out.result("\n".join(verify_lines(report)))
         out.result_path(str(report.path))
     return report.exit_code
+
+
+def for_target(target: str, settings: Settings) -> Settings:
+    """Return *settings* to verify *target*: a folder of ours is one, whatever the environment says.
+
+    Only who types `--cache` means a repo of that name for sure.
+    """
+    if not settings.cache_by_environment or not os.path.isdir(os.path.join(target, STATE_FOLDER)):
+        return settings
+    kept = {name: value for name, value in settings.options.items() if name not in CACHES}
+    return replace(settings, options=kept)
 
 
 def status(named: str | None, settings: Settings) -> int:
@@ -202,7 +221,7 @@ def failed(
     out.say("\n".join(error_lines(error, report)))
     if settings.json and error.kind != "usage":
         known = report or Report(RepoRef(repo), "failed", error.exit_code)
-        out.result_json(replace(known, exit_code=error.exit_code).to_dict())
+        _print_json(replace(known, exit_code=error.exit_code))
     return error.exit_code
 
 
@@ -215,8 +234,7 @@ def _interrupted(
         out.say("\n".join(line.text for line in summary(report)))
     out.say(interrupts.message(arrived=report is not None and bytes_here(report) > 0))
     if settings.json and report is not None:
-        ended = replace(report, status="interrupted", exit_code=code)
-        out.result_json(ended.to_dict())
+        _print_json(replace(report, status="interrupted", exit_code=code))
     return code
 
 

@@ -13,6 +13,8 @@ from hfdl_async.ui.flags import FLAGS, Flag, environment_of, flags_of
 
 _YES = ("1", "on", "yes", "true")
 
+CACHES = ("cache", "cache_dir")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -32,6 +34,7 @@ class Settings:
     verbose: bool = False
     progress: bool = True
     show_connections: bool = False
+    cache_by_environment: bool = False  # nobody typed where to look
     extra: dict[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -69,6 +72,7 @@ def settle(command: str, given: Mapping[str, object], environ: Mapping[str, str]
         verbose=bool(rest.pop("verbose", False)),
         progress=not (quiet or rest.pop("no_progress", False) or bars_off),
         show_connections=bool(rest.pop("show_connections", False)),
+        cache_by_environment=any(name in around for name in CACHES),
         extra=rest,
         notes=tuple(notes),
     )

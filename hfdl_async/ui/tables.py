@@ -56,8 +56,9 @@ def verify_lines(report: VerifyReport) -> list[str]:
         if number:
             parts.append(f"{number:,} {status}")
     took = duration(report.duration_seconds)
-    checked = f"{count(len(report.files), 'file')}, {size(report.bytes_checked)} read in {took}"
-    lines.append(f"{clean(report.repo_id)}: {', '.join(parts)} ({checked})")
+    fetched = f", {size(report.bytes_fetched)} fetched" if report.bytes_fetched else ""
+    checked = f"{count(len(report.files), 'file')}, {size(report.bytes_checked)} read{fetched}"
+    lines.append(f"{clean(report.repo_id)}: {', '.join(parts)} ({checked} in {took})")
     return lines
 
 

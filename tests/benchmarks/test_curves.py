@@ -31,9 +31,12 @@ def test_each_part_grows_in_one_thing(part: str) -> None:
     first, last = (scenario_of(part, PARTS[part][place]) for place in (0, -1))
     (small,), (large,) = first.workload.groups, last.workload.groups
     grown = (large.count / small.count, large.high_bytes / small.high_bytes)
-    assert grown == {"planned": (1000, 1), "downloaded": (100, 1), "size": (1, 128)}.get(
-        part, (1, 1)
-    )
+    assert grown == {
+        "planned": (1000, 1),
+        "downloaded": (100, 1),
+        "complete": (100, 1),
+        "size": (1, 128),
+    }.get(part, (1, 1))
     assert (first.options == last.options) is (part != "connections")
 
 

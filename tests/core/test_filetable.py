@@ -51,12 +51,9 @@ def test_what_goes_into_a_table_comes_out_of_it(files: list[ListedFile]) -> None
 
 
 @given(st.lists(st.builds(RemoteFile, st.text(), sizes, st.none() | digests)))
-def test_files_to_fetch_are_the_same_kept_or_not(files: list[RemoteFile]) -> None:
+def test_files_to_fetch_are_the_same_in_a_table(files: list[RemoteFile]) -> None:
     packed = remote_files(files)
     assert packed == files
-    packed.table.keep_remotes()
-    assert packed == files
-    assert all(first is second for first, second in zip(packed, packed, strict=True))
 
 
 def some(count: int) -> ListedFiles:
@@ -108,16 +105,14 @@ def plan(files: PlannedFiles | tuple[PlannedFile, ...]) -> Plan:
     return Plan(PLAN.repo, PLAN.commit, PLAN.path, files, disk_free=0)
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_a_plan_in_columns_says_what_one_of_values_does(kept: bool) -> None:
+def test_a_plan_in_columns_says_what_one_of_values_does() -> None:
     files = planned(30)
-    if kept:
-        files.keep()
     columns, values = plan(files), plan(tuple(files))
     assert {item.action for item in files} == set(Action)
     assert columns.sums == values.sums
     assert columns.sums.reserved
     assert columns.to_dict() == values.to_dict()
+    assert columns.to_do == values.to_do
 
 
 def test_nothing_planned_sums_up_to_nothing() -> None:

@@ -176,3 +176,14 @@ def test_the_size_of_a_large_file_is_that_of_its_content() -> None:
 def test_the_cache_is_marked_as_one() -> None:
     assert CACHEDIR_TAG.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
     assert tree_name(COMMIT) == f"trees/{COMMIT}.json"
+
+
+def test_a_number_in_place_of_an_entry_is_no_file() -> None:
+    entry = {"size": 1, "blob_id": "1" * 40}
+    for files in ({"a": 0}, {"a": entry, "b": 0}, {"a": 0, "b": entry}, {"a": 1, "b": entry}):
+        data = json.dumps({"format_version": 1, "files": files}).encode()
+        assert decode_tree(data, COMMIT) is None
+    data = json.dumps({"format_version": 1, "files": {"blob_id": entry}}).encode()
+    listing = decode_tree(data, COMMIT)
+    assert listing is not None
+    assert [file.path for file in listing.files] == ["blob_id"]

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hfdl_async.core.model import Action, Digest, FileReport, PlannedFile, RemoteFile
+from hfdl_async.core.filetable import FileTable, ReportedFiles, planned_files
+from hfdl_async.core.model import (
+    Action,
+    Digest,
+    FileReport,
+    PlannedFile,
+    RemoteFile,
+    RepoRef,
+    Report,
+)
 from hfdl_async.core.verdict import VerifiedFile, VerifyReport, account, conclude, ending
 from hfdl_async.errors import (
     BusyError,
@@ -71,6 +81,34 @@ def test_a_file_that_nobody_has_an_outcome_for_is_no_success() -> None:
     assert ending(account(PLANNED, {}), None).exit_code == 1
 
 
+def test_what_was_here_is_reused_whatever_ended_the_run() -> None:
+    here = replace(PLANNED[1], action=Action.REUSE)
+    planned = [PLANNED[0], here, PLANNED[2]]
+    files = account(planned, {"a": file("a")}, BusyError("gone"))
+    assert [item.status for item in files] == ["downloaded", "reused", "failed"]
+    assert [item.path for item in files.failed()] == ["c"]
+    assert files.statuses() == {"downloaded": 1, "reused": 1, "failed": 1}
+    assert list(files.reports()) == [item.to_dict() for item in files]
+    assert ending(files, None).status == "partial"
+    assert conclude(account([here], {})) == conclude([])
+
+
+def test_no_value_is_made_of_what_was_here() -> None:
+    here = planned_files([replace(item, action=Action.REUSE) for item in PLANNED])
+
+    class Untouched(FileTable):
+        def remote(self, row: int) -> RemoteFile:
+            raise AssertionError("a value for each of a million files")
+
+    table = Untouched()
+    table.extend(here.table)
+    files = ReportedFiles(table, here.here, {}, HfdlError("never"))
+    report = Report(RepoRef("a/b"), "ok", 0, files=files)
+    assert conclude(files).status == "ok"
+    assert report.statuses()["reused"] == 3
+    assert [row["status"] for row in report.file_dicts()] == ["reused"] * 3
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
@@ -134,7 +172,11 @@ def test_a_check_is_bad_while_one_file_is() -> None:
     assert report("ok", "repaired").exit_code == 0
     assert report("ok", "missing").exit_code == 6
     row = report("ok", "bad").to_dict()
-    assert (row["status"], row["exit_code"], row["bytes"]) == ("bad", 6, {"checked": 2})
+    assert (row["status"], row["exit_code"], row["bytes"]) == (
+        "bad",
+        6,
+        {"checked": 2, "fetched": 0},
+    )
     assert row["files"] == [
         {
             "path": "0",

@@ -79,11 +79,15 @@ async def run(
     *,
     commit: str = COMMIT,
     revision: str = "main",
+    whole: Mapping[str, bytes] | None = None,
     **asked: object,
 ) -> dict[str, HfdlError | None]:
-    """Do what a download does, from the survey to the ref; return what became of each file."""
+    """Do what a download does, from the survey to the ref; return what became of each file.
+
+    *whole* is all that the commit has, where *contents* are only some of it.
+    """
     repo = RepoRef(REPO.repo_id, revision=revision)
-    listing = listing_of(contents, commit)
+    listing = listing_of(whole or contents, commit)
     files = [file_of(path, data) for path, data in contents.items()]
     sink.pin(commit)
     try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import random
 import shutil
 import sys
@@ -208,3 +209,18 @@ async def test_another_program_may_put_the_same_content_there(same: bool, tmp_pa
         [finding] = (await folder.survey([remote("x", data)])).values()
         assert finding.state is Found.FITS
     await folder.close()
+
+
+async def test_receipts_that_cannot_be_written_are_blamed_on_no_file(tmp_path: Path) -> None:
+    contents = {f"d/{number}": b"%d" % number for number in range(3)}
+    calls = FaultyCalls(only=("sync",), error=errno.ENOSPC)
+    folder = LocalDir(tmp_path, calls=calls)
+    await begin(folder, contents)
+    parts = [await fetch(folder, path, data) for path, data in contents.items()]
+    calls.fail_at = calls.count + len(parts) + 1  # each file, then the receipts of all
+    outcomes = await folder.publish(parts)
+    await folder.close()
+    [error] = {id(error): error for error in outcomes.values()}.values()
+    assert isinstance(error, StorageError)
+    assert STATE_FOLDER in error.message
+    assert "d/" not in error.message

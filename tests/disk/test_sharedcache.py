@@ -691,7 +691,7 @@ async def test_a_listing_of_what_is_here_is_never_kept_as_that_of_the_repo(
 async def test_what_was_asked_for_is_known_even_where_its_name_is_gone(tmp_path: Path) -> None:
     some = {path: CONTENTS[path] for path in ("config.json", "weights.bin")}
     for path, data in some.items():  # one after the other
-        await run_at(tmp_path, {path: data})
+        await run_at(tmp_path, {path: data}, whole=CONTENTS)
     sink = sink_at(tmp_path)
     (sink.path / "config.json").unlink()
     assert {file.path for file in await sink.selected()} == set(some)

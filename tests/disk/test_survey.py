@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from hfdl_async.core.finding import Finding, Found
+from hfdl_async.core.filetable import FileTable, remote_files
+from hfdl_async.core.finding import FITS, Finding, Found
 from hfdl_async.core.model import RemoteFile
 from hfdl_async.core.names import STATE_FOLDER
-from hfdl_async.disk.calls import Folder
+from hfdl_async.disk import survey as survey_module
+from hfdl_async.disk.calls import Calls, Folder
 from hfdl_async.disk.localdir import LocalDir
 from hfdl_async.disk.partfile import PartFile
-from hfdl_async.disk.survey import LOOK_FILES
+from hfdl_async.disk.survey import LOOK_FILES, LOOKS_AT_ONCE, Survey
 from hfdl_async.errors import StorageError
 from tests.disk.faults import COMMIT, FaultyCalls, begin, pattern, planned, remote, store
 
@@ -252,3 +257,60 @@ async def test_in_a_folder_that_is_not_there_nothing_is_looked_for(tmp_path: Pat
     found = await LocalDir(tmp_path, calls=calls).survey(files)
     assert {finding.state for finding in found.values()} == {Found.ABSENT}
     assert calls.looks + calls.openings <= 5
+
+
+class Watched(Survey):
+    """Counts the hops that are under way at once; each takes until the others had their turn."""
+
+    busy = most = 0
+
+    def _look(self, *arguments: Any) -> Any:
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        try:
+            time.sleep(0.02)
+            return super()._look(*arguments)
+        finally:
+            self.busy -= 1
+
+
+@pytest.mark.parametrize(("busy_share", "at_once"), [(1.0, 1), (0.1, LOOKS_AT_ONCE)])
+async def test_several_look_at_once_only_where_looking_is_waiting(
+    busy_share: float, at_once: int, tmp_path: Path
+) -> None:
+    calls, clock = Calls(), count()
+
+    def spent() -> tuple[float, float]:
+        now = next(clock)
+        return now, now * busy_share
+
+    root = calls.open_root(str(tmp_path))
+    try:
+        limiter = anyio.CapacityLimiter(16)
+        survey = Watched(
+            calls, root, None, {}, COMMIT, follow=False, disk=limiter, hashing=limiter, spent=spent
+        )
+        files = [remote(str(number), b"") for number in range(6 * LOOK_FILES)]
+        await survey.look_at(files, verify=False, progress=None)
+    finally:
+        calls.close_folder(root)
+    assert survey.most == at_once
+
+
+async def test_nothing_is_made_of_a_file_whose_receipt_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {f"d/{number}": b"%d" % number for number in range(50)}
+    folder = LocalDir(tmp_path)
+    await begin(folder, contents)
+    await store(folder, contents)
+    await folder.close()
+    files = remote_files([remote(path, data) for path, data in contents.items()])
+
+    def refuse(*arguments: object) -> RemoteFile:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(FileTable, "remote", refuse)
+    monkeypatch.setattr(survey_module, "unpack", refuse)
+    found = await LocalDir(tmp_path).survey(files)
+    assert all(finding is FITS for finding in found.values())

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from hfdl_async.core.names import STATE_FOLDER
 from hfdl_async.errors import HfdlError, NetworkError
 from hfdl_async.serving.process import serve_in_process
 from hfdl_async.ui.interrupts import Interrupts
-from hfdl_async.ui.runs import unless_interrupted
+from hfdl_async.ui.runs import for_target, unless_interrupted
+from hfdl_async.ui.settings import settle
 
 HFDL = [sys.executable, "-m", "hfdl_async"]
 SLOW = ["--generate", "org/slow", "--size", "40MB", "--rate", "10MB"]
@@ -186,3 +188,15 @@ async def test_results_and_errors_of_the_work_pass_through() -> None:
     assert await unless_interrupted(good, Interrupts([])) == "done"
     with pytest.raises(HfdlError, match="gone"):
         await unless_interrupted(bad, Interrupts([]))
+
+
+def test_a_folder_of_ours_is_verified_as_one_whatever_the_environment_says(tmp_path: Path) -> None:
+    (tmp_path / "ours" / STATE_FOLDER).mkdir(parents=True)
+    around = {"HFDL_CACHE": "1"}
+
+    def cached(target: str, given: dict[str, object]) -> bool:
+        return "cache" in for_target(target, settle("verify", given, around)).options
+
+    assert not cached(str(tmp_path / "ours"), {})
+    assert cached(str(tmp_path / "ours"), {"cache": True})
+    assert cached("org/model", {})
