@@ -24,6 +24,8 @@ BURST_SECONDS = 0.25  # what the bucket of --bandwidth lets through at once
 CAP = 10 * MB
 BOTH = 60 * MB  # of all connections together
 LIMIT = 20 * MB
+HUNDRED = 100 * MB
+SETTLED_SECONDS = 8.0  # a ramp, and a window of two seconds in which the line is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,18 @@ def _b6(runs: Runs, size: int) -> list[Verdict]:
     ]
 
 
+def _b6p(runs: Runs, size: int) -> list[Verdict]:
+    def settled(run: SocketRun) -> float:
+        line = run.seen[0].timeline
+        return line.rate(line.start + SETTLED_SECONDS, line.end) / HUNDRED
+
+    share = typical(runs, settled)
+    return [
+        Verdict("share of the line once it is measured, least", share, 0.76, at_least=True),
+        Verdict("share of the line once it is measured, most", share, 0.82),
+    ]
+
+
 def _b7(runs: Runs, size: int) -> list[Verdict]:
     best, connections = best_fixed(runs), typical(runs, mean_connections)
     surplus = connections / int(best[0]) if best and connections is not None else None
@@ -292,6 +306,14 @@ CASES = (
         PLAIN,
         _b6,
         options={"bandwidth": "20MB"},
+    ),
+    Case(
+        "B6p",
+        "1.6 GB, 100 MB/s together, --bandwidth 80%",
+        Workload("more", (large_files(1, 1_600 * MB),)),
+        Line(rate_total=HUNDRED),
+        _b6p,
+        options={"bandwidth": "80%"},
     ),
     Case("B7", "2 GiB, nothing in the way", Workload("free", (large_files(1, 2 * GIB),)), PLAIN,
          _b7, ("auto", *FIXED, *PEERS)),

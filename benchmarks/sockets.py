@@ -39,7 +39,7 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="benchmarks.sockets", description=__doc__)
     add = parser.add_argument
-    add("cases", nargs="*", metavar="CASE", help="B1 B1n B2 … B9; all")
+    add("cases", nargs="*", metavar="CASE", help="B1 B1n B2 … B9x; all")
     add("--rounds", type=int, default=3, help="runs of each (default 3)")
     add("--output", type=Path, default=RESULTS, metavar="DIR", help="folder for the results")
     add("--only", type=lambda text: text.split(","), metavar="L,L", help="only these labels")
