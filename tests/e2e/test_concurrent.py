@@ -156,7 +156,8 @@ async def test_cancelling_one_of_two_leaves_the_other_alone(hub: StartHub, place
     assert leaving.cancelled_caught
     assert not staying.cancelled_caught
     check_complete(place / "d", repo)
-    assert payload(running) == size_of(repo)
+    # Not twice: only what was on its way when idle connections took over the end of a piece.
+    assert size_of(repo) <= payload(running) < 1.25 * size_of(repo)
 
 
 async def test_when_both_are_cancelled_it_stops_and_saves(hub: StartHub, place: Path) -> None:
