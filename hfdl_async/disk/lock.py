@@ -18,7 +18,7 @@ from types import TracebackType
 
 import anyio
 from anyio import to_thread
-from filelock import AsyncFileLock, Timeout
+from filelock import FileLock, Timeout
 
 from hfdl_async.core.names import shown
 from hfdl_async.core.sealed import StateRefused, integer, parse, text_of
@@ -92,7 +92,7 @@ class Lock:
         self._calls = calls or Calls()
         self._note = note or (lambda _sentence: None)
         self._file = os.path.join(home.root, home.state_name, LOCK)
-        self._lock: AsyncFileLock | None = None
+        self._lock: FileLock | None = None
 
     async def __aenter__(self) -> Lock:
         await self.acquire()
@@ -116,13 +116,12 @@ class Lock:
             StorageError, UnsafeError: the folder cannot be written to.
         """
         mode = await to_thread.run_sync(self._prepare)
-        # Not in its executor: a try that does not wait takes microseconds, and a cancellation
-        # could otherwise leave a thread behind that gets the lock after we are gone.
+        # Tried on the loop: one that does not wait takes microseconds, and a cancellation could
+        # otherwise leave a thread behind that gets the lock after we are gone.
         # Its own fallback waits until the lock file is gone, and we have just made that file.
-        lock = AsyncFileLock(
-            self._file, timeout=0, mode=mode, thread_local=False, run_in_executor=False,
-            fallback_to_soft=False,
-        )  # fmt: skip
+        lock = FileLock(
+            self._file, timeout=0, mode=mode, thread_local=False, fallback_to_soft=False
+        )
         await self._wait_for(lock)
         self._lock = lock
         try:
@@ -131,10 +130,10 @@ class Lock:
             await self.release()
             raise
 
-    async def _wait_for(self, lock: AsyncFileLock) -> None:
+    async def _wait_for(self, lock: FileLock) -> None:
         deadline = None if self._wait_seconds is None else anyio.current_time() + self._wait_seconds
         look_again_at, told, waiting = 0.0, None, False
-        while not await self._try(lock):
+        while not self._try(lock):
             now = anyio.current_time()
             over = deadline is not None and now >= deadline
             if over or now >= look_again_at:
@@ -157,12 +156,12 @@ class Lock:
                     await self._on_release()
                 await to_thread.run_sync(self._unsign)
             finally:
-                await lock.release()
+                lock.release()
 
-    async def _try(self, lock: AsyncFileLock) -> bool:
+    def _try(self, lock: FileLock) -> bool:
         with translated(self._file):
             try:
-                await lock.acquire(timeout=0)
+                lock.acquire(timeout=0)
             except Timeout:
                 return False
             except OSError as error:
