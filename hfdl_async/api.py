@@ -180,6 +180,7 @@ class Downloader:
             buffers_bytes=options.memory_bytes,
             trace=options.trace_controller,
             seed=lambda: int.from_bytes(os.urandom(8), "big"),
+            cores=_cores(),
         )
 
     # -- what callers do -------------------------------------------------------------------

@@ -6,7 +6,6 @@ one hub says nothing about another one. All downloads from one hub share its lin
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ class Terms:
         buffers_bytes: what all connections together may have received and not written.
         trace: the file for the decisions of the controller; a second hub's has `.2` appended.
         seed: returns what the jitter of one controller is made from.
+        cores: processors that this process may use.
     """
 
     most: int
@@ -44,6 +44,7 @@ class Terms:
     trace: Path | None
     seed: Callable[[], int]
     hint: int | None = None
+    cores: int = 1
 
     @property
     def config(self) -> ControlConfig:
@@ -108,7 +109,7 @@ class Lines:
             buffers_bytes=self._terms.buffers_bytes,
             limiter=self._limiter,
             loop_seconds=time.thread_time,
-            machine_seconds=_machine_seconds,
+            machine_seconds=lambda: time.process_time() / self._terms.cores,
         )
 
     def _trace(self) -> Callable[[str], None] | None:
@@ -121,8 +122,3 @@ class Lines:
             trace = TraceFile(path.with_name(f"{path.name}.{len(self._lines) + 1}"))
         self._group.start_soon(trace.run)
         return trace.tell
-
-
-def _machine_seconds() -> float:
-    """Return how long this process would have kept all processors busy together."""
-    return time.process_time() / (os.cpu_count() or 1)

@@ -39,7 +39,6 @@ ALGORITHMS: Mapping[int, Algorithm] = {SHA1: "git-sha1", SHA256: "sha256"}
 _MARKS = {name: mark for mark, name in ALGORITHMS.items()}
 _WIDTHS = (0, 0, 20, 32)
 _POINTER_BYTES, _XET_BYTES = 20, 32
-BARE = bytes([NO_DIGEST])
 
 T = TypeVar("T")
 

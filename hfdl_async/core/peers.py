@@ -78,14 +78,15 @@ class Peer:
     rate: float
     flowing: bool
     may_be_judged: bool
-    silent: bool = False  # it was read all the time, and nothing came
+    silent: bool = False  # it was read since the last check at least, and nothing came
 
 
 class SlowWatch:
     """Finds connections below a share of their peers' mean rate.
 
-    The slow ones are replaced one at a time and rationed, for they still bring something. Those
-    that are silent while others flow bring nothing: all of them are replaced.
+    They are replaced one at a time and rationed, so that a line that slows down as a whole brings
+    no storm of new connections. Only those that are silent while half of their peers bring bytes
+    are broken for sure: all of them are replaced.
     """
 
     def __init__(self, share: float) -> None:
@@ -98,11 +99,13 @@ class SlowWatch:
         slow = self._slow(peers)
         self._suspects = {peer.key: self._suspects.get(peer.key, 0) + 1 for peer in slow}
         due = [peer for peer in slow if self._suspects[peer.key] >= CHECKS_IN_A_ROW]
-        replaced = [peer.key for peer in due if peer.silent]
-        moving = [peer.key for peer in due if not peer.silent]
-        if moving and self._ration_allows(now, len(peers)):
+        well = sum(1 for peer in peers if peer.rate > 0)
+        surely = well >= FEWEST_FLOWING and 2 * well >= len(peers)
+        replaced = [peer.key for peer in due if peer.silent and surely]
+        others = [peer.key for peer in due if not (peer.silent and surely)]
+        if others and self._ration_allows(now, len(peers)):
             self._replaced_at.append(now)
-            replaced.append(moving[0])
+            replaced.append(others[0])
         for key in replaced:
             del self._suspects[key]
         return replaced

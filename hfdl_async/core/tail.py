@@ -15,6 +15,8 @@ from hfdl_async.core.model import MIB
 
 LEAST_SPLIT_BYTES = MIB
 LEAST_SAVED_SECONDS = 0.25  # sooner nobody knows how fast a connection is
+SAVED_ON_A_FULL_LINE = 1.0  # seconds; a new connection adds nothing there but evens them out
+RISEN = 1.25  # times the usual rate: the others have taken up what the idle ones left of the line
 ANSWERS_SAVED = 4.0  # a new connection, its request, and the opening of its window
 ENOUGH_TO_COMPARE = 3
 ENOUGH_TO_BLAME_THE_LINE = 2  # one other that is slow, too, may be another one that is broken
@@ -69,7 +71,9 @@ def split(
         return None
     left = (victim.remaining_bytes - moved) / victim.rate if victim.rate > 0 else inf
     after = max(left, first_byte_seconds + moved / usual)
-    least = max(LEAST_SAVED_SECONDS, ANSWERS_SAVED * first_byte_seconds)
+    is_full = 0 < RISEN * usual_rate < victim.rate
+    least = SAVED_ON_A_FULL_LINE if is_full else LEAST_SAVED_SECONDS
+    least = max(least, ANSWERS_SAVED * first_byte_seconds)
     if victim.eta_seconds - after < least:
         return None
     return Split(victim.key, moved)

@@ -1,39 +1,51 @@
 """Blocks for an unfinished file, reserved a stride ahead of what is written.
 
-Most file systems only note which blocks belong to the file, and do that in no time for any size.
-Those that live in memory hand out each page: a quarter of a second a gigabyte, in which nothing
-would be asked for yet, if the whole file were reserved before its first byte. So only its first
-stride is; the others are reserved by whoever writes into them first, while bytes go on arriving.
+Most file systems only note which blocks belong to the file, and do that in no time for any size:
+there all of it is reserved before its first byte. Those that live in memory hand out each page: a
+quarter of a second a gigabyte, in which nothing would be asked for yet. Where the first stride took
+so long, the others are reserved by whoever writes into them first, while bytes go on arriving.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.disk.calls import Calls
 
-STRIDE_BYTES = 64 * MIB  # 15 ms where pages are handed out; elsewhere large enough to lie together
+STRIDE_BYTES = 64 * MIB  # 15 ms where pages are handed out
+NO_TIME_SECONDS = 0.004  # for a stride; where blocks are only noted it takes less than a tenth
 
 
 class Reserve:
-    """The blocks of a part of *size* bytes; `before_write` may be called on any thread."""
+    """The blocks of a part of *size* bytes; `before_write` may be called on any thread.
 
-    def __init__(self, calls: Calls, size: int) -> None:
+    *clock* returns seconds.
+    """
+
+    def __init__(
+        self, calls: Calls, size: int, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._calls = calls
         self._size = size
+        self._clock = clock
         self._reserved: set[int] = set()  # numbers of strides
         self._lock = threading.Lock()
 
     def begin(self, fd: int) -> None:
-        """Give the file its size and its first blocks: all, where it cannot be done by and by.
+        """Give the file its size and its first blocks; all of them where that takes no time.
 
         Raises:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
         """
         if self._calls.features.reserve:
             self._calls.set_size(fd, self._size)
+            began = self._clock()
             self.before_write(fd, ByteRange(0, min(1, self._size)))
+            if self._clock() - began < NO_TIME_SECONDS:
+                self.before_write(fd, ByteRange(0, self._size))
         else:
             self._calls.allocate(fd, self._size)
 

@@ -129,7 +129,7 @@ class InFlight:
                 request.rate(now_seconds),
                 flowing=request.received_bytes > 0,
                 may_be_judged=request.may_be_judged(now_seconds),
-                silent=request.flow.listening and not request.rate(now_seconds),
+                silent=request.flow.is_silent(now_seconds, self._check_seconds),
             )
             for key, request in self._requests.items()
         ]

@@ -82,6 +82,10 @@ class Flow:
         self.listening = True
         self.last_byte_at = now_seconds
 
+    def is_silent(self, now_seconds: float, seconds: float) -> bool:
+        """Return whether it was read for *seconds*, and nothing came."""
+        return self.listening and now_seconds - self.last_byte_at >= seconds
+
     def pause(self) -> None:
         """Note that nobody reads just now: the peer is not to blame for silence."""
         self.listening = False
@@ -272,8 +276,7 @@ class Line:
         if look.waits_for_answers:
             self._answers_per_tick = SMALL_ANSWERS_PER_TICK
         self._controller = after_look(look)
-        self._decision = self._controller.start()
-        self.permits.aim(self._decision.target)
+        self._take(self._controller.start())
         self._tell_tick()
 
     def _look_again(self, sample: Sample, machine_share: float) -> None:
@@ -407,11 +410,14 @@ class Line:
         self._machine_used = self._machine_seconds()
 
     def _apply(self, decision: Decision) -> None:
-        changed = decision.target != self._decision.target
-        self._decision = decision
         self._is_first_ramp &= decision.mode in _RAMPS
         self.permits.starts.rate = decision.start_rate
-        if not changed:
+        self._take(decision)
+
+    def _take(self, decision: Decision) -> None:
+        """Let there be as many connections as decided, and tell whoever wants to know."""
+        self._decision = decision
+        if decision.target == self.permits.target:
             return
         self.permits.aim(decision.target)
         for watcher in self._watchers:

@@ -101,14 +101,14 @@ class HubSource:
             answer = await self._ask(known, file, asked, fresh)
             return answer, await self._admitted(known, answer, file, span, whole=whole)
         except BaseException:
-            self.end(file, span, complete=False)
+            self.end(file, span, complete=False, failed=True)
             raise
 
-    def end(self, file: RemoteFile, span: ByteRange, *, complete: bool) -> None:
+    def end(self, file: RemoteFile, span: ByteRange, *, complete: bool, failed: bool) -> None:
         """Note that one stream is over; forget files that were fetched in one piece."""
         known = self._known[file.path]
         known.openers -= 1
-        known.failures += not complete
+        known.failures += failed and not complete
         if complete and known.openers == 0 and len(span) == file.size_bytes:
             del self._known[file.path]
 

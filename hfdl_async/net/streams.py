@@ -39,6 +39,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
         self._answer: Answer | None = None
         self._inflater: Inflater | None = None
         self._packed = b""
+        self._ended_early = False
 
     async def __aenter__(self) -> Stream:
         self._answer, coding = await self._source.begin(
@@ -58,7 +59,13 @@ class Stream(AbstractAsyncContextManager["Stream"]):
             # Not drained: what comes after the last wanted byte is nothing we asked for.
             self._answer.close()
             self._answer = None
-            self._source.end(self._file, self._span, complete=self._offset == self._span.stop)
+            # Whoever leaves early of his own will, because others fetch the rest, failed nothing.
+            self._source.end(
+                self._file,
+                self._span,
+                complete=self._offset == self._span.stop,
+                failed=self._ended_early or error is not None,
+            )
 
     def __aiter__(self) -> Stream:
         return self
@@ -76,6 +83,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
         if lent.recall:
             return Chunk(self._offset, b"")
         if not data:
+            self._ended_early = True
             raise StopAsyncIteration
         if len(data) > left:
             data = memoryview(data)[:left]

@@ -106,3 +106,11 @@ def test_never_more_than_a_tenth_in_half_a_minute(checks: list[list[float]]) -> 
     watch = SlowWatch(0.9)
     at = [5.0 * n for n, rates in enumerate(checks) if watch.check(5.0 * n, peers(*rates))]
     assert all(later - earlier >= 30.0 for earlier, later in zip(at, at[2:], strict=False))
+
+
+def test_silent_ones_are_rationed_too_where_hardly_anybody_brings_bytes() -> None:
+    silent = [Peer(key, 0.0, flowing=True, may_be_judged=True, silent=True) for key in range(63)]
+    peers = [*silent, Peer(63, 1000.0, flowing=True, may_be_judged=True)]
+    watch = SlowWatch(0.05)
+    assert watch.check(5.0, peers) == []
+    assert len(watch.check(10.0, peers)) == 1

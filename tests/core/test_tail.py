@@ -120,3 +120,9 @@ def test_duplicates_stay_within_two_percent(
     key = hedge(pieces, 0.1, Budget(job_bytes, spent_bytes))
     again = sum(each.remaining_bytes for each in pieces if each.key == key)
     assert spent_bytes + again <= 0.02 * job_bytes or key is None
+
+
+def test_on_a_line_that_is_full_a_split_must_save_more() -> None:
+    working = [Working(key, 8 * MIB, 10.0 * MIB) for key in range(4)]
+    assert split(working, 0.001, usual_rate=9.0 * MIB) is not None
+    assert split(working, 0.001, usual_rate=5.0 * MIB) is None

@@ -3,7 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,19 @@ def fd(tmp_path: Path) -> Iterator[int]:
     os.close(number)
 
 
+def slow() -> Callable[[], float]:
+    """Return a clock by which everything takes a second."""
+    return map(float, count()).__next__
+
+
 def allocations(calls: FaultyCalls) -> int:
     return calls.made.count("allocate")
 
 
 @linux_only
-def test_a_file_has_its_size_at_once_and_its_blocks_stride_by_stride(fd: int) -> None:
+def test_where_blocks_take_time_a_file_has_its_size_at_once_and_them_by_and_by(fd: int) -> None:
     calls = FaultyCalls()
-    reserve = Reserve(calls, 5 * STRIDE // 2)
+    reserve = Reserve(calls, 5 * STRIDE // 2, slow())
     reserve.begin(fd)
     assert os.fstat(fd).st_size == 5 * STRIDE // 2
     assert allocations(calls) == 1
@@ -47,6 +53,13 @@ def test_a_file_has_its_size_at_once_and_its_blocks_stride_by_stride(fd: int) ->
     reserve.before_write(fd, ByteRange(0, 5 * STRIDE // 2))
     assert allocations(calls) == 3
     assert os.fstat(fd).st_size == 5 * STRIDE // 2
+
+
+@linux_only
+def test_where_blocks_take_no_time_all_of_them_are_reserved_at_the_start(fd: int) -> None:
+    calls = FaultyCalls()
+    Reserve(calls, 5 * STRIDE // 2, lambda: 0.0).begin(fd)
+    assert allocations(calls) == 3
 
 
 @linux_only

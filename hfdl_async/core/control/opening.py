@@ -42,7 +42,8 @@ class Look:
             answer how long they have waited for it.
         small_ahead: small files that are to be asked for next.
         requests_a_second: how many the server allows, where it says so and it is too few.
-        files_ahead: files that are not small and not here yet.
+        files_ahead: files that are not here yet, but for the small ones that wait; about as many
+            large ones.
         machine_share: of the time of all processors, what this process has used.
     """
 
