@@ -72,6 +72,8 @@ async def test_the_trace_of_a_run_replays_to_the_decisions_it_made(
     assert len(replayed) > 1
     assert all(each.agrees for each in replayed)
     changes = [event for event in events if isinstance(event, ConcurrencyChanged)]
+    assert changes[0].reason == "start"  # before anything was sampled
+    changes = changes[1:]
     traced = [(each.decision.target, each.decision.reason) for each in replayed]
     assert {(change.connections, change.reason) for change in changes} <= set(traced)
 

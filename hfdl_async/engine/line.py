@@ -284,6 +284,8 @@ class Line:
 
         The first look cannot see it when small files came first, or the start of the program.
         """
+        if self._if_machine_fills is None:
+            return
         outlook = self._outlook()
         look = Look(
             sample.dt,
@@ -291,7 +293,7 @@ class Line:
             files_ahead=outlook.planned - outlook.small,
             machine_share=machine_share,
         )
-        if self._if_machine_fills is not None and look.fills_the_machine:
+        if look.fills_the_machine:
             self._controller = self._if_machine_fills(look)
             self._if_machine_fills = None
 

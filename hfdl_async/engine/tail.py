@@ -22,6 +22,8 @@ from hfdl_async.engine.schedule import Schedule
 
 TELLING_SECONDS = 0.25  # after its first byte a request may be split: being wrong costs no byte
 AGAIN_SECONDS = 0.1  # until who had not told yet, or has slowed down, is looked at once more
+SELDOM_SECONDS = 2.0
+PATIENCE = 1.2  # longer each time: two seconds apart after ten of nothing to do
 OPEN_CELLS = 4  # with a border inside: bytes behind it are no claim before those in front are here
 
 
@@ -40,19 +42,32 @@ class Tail:
         self.duplicate_bytes = 0  # asked for a second time
 
     async def run(self, clock: Clock) -> None:
-        """Help as soon as a worker is idle, and while one is. Runs until cancelled."""
-        while True:
-            await self._schedule.wait_for_idle()
-            self.help(clock.monotonic())
-            await clock.sleep(AGAIN_SECONDS)
+        """Help as soon as a worker is idle, and while one is. Runs until cancelled.
 
-    def help(self, now_seconds: float) -> None:
-        """Let each idle worker that may connect take a part in what is still under way."""
+        Where there is nothing to help it looks less and less often.
+        """
+        pause = AGAIN_SECONDS
+        while True:
+            if not self._schedule.idle_workers:
+                pause = AGAIN_SECONDS
+                await self._schedule.wait_for_idle()
+            helped = self.help(clock.monotonic())
+            await clock.sleep(pause)
+            pause = AGAIN_SECONDS if helped else min(SELDOM_SECONDS, PATIENCE * pause)
+
+    def help(self, now_seconds: float) -> bool:
+        """Let each idle worker that may connect take a part in what is still under way.
+
+        Returns whether there was one to take.
+        """
+        helped = False
         idle = min(self._schedule.idle_workers, self._line.allowed - self._line.busy)
         while idle > 0 and (
             self._split(now_seconds) or self._hedge(now_seconds) or self._split_moving(now_seconds)
         ):
             idle -= 1
+            helped = True
+        return helped
 
     def _split(self, now_seconds: float) -> bool:
         return self._split_one_of(self._helpable(now_seconds, splitting=True), now_seconds)
