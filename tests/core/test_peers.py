@@ -91,8 +91,8 @@ def test_those_that_are_silent_are_replaced_at_once_and_leave_the_ration_to_the_
     watch = SlowWatch(0.05)
     some = peers(*[100.0] * 6, 1.0)
     silent = [Peer(key, 0.0, flowing=True, may_be_judged=True, silent=True) for key in (7, 8)]
-    assert watch.check(5.0, some + silent) == []
-    assert watch.check(10.0, some + silent) == [7, 8, 6]
+    assert watch.check(5.0, some + silent) == [7, 8]
+    assert watch.check(10.0, some) == [6]
 
 
 def test_when_all_are_silent_nobody_is() -> None:
