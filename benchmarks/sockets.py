@@ -119,6 +119,7 @@ class Player:
             folder = Path(name)
             if label in OF_TOOLS:
                 job = self._job(folder, "a")
+                job.target.parent.mkdir()
                 one = measure(label, self._made, job, self._front)  # type: ignore[arg-type]
                 return SocketRun(one.wall_seconds)
             names = ("a", "b") if label == "pair" else ("a",)
