@@ -14,6 +14,9 @@ SLOT_SECONDS = 0.25
 RATE_SECONDS = 5.0
 LEAST_RATE_SECONDS = 1.0  # a connection that is younger has not brought what it will in a second
 RECENT_SECONDS = 1.0
+JUDGED_SECONDS = (
+    3.0  # of a check: with five, what came before it slowed down hides it from one more
+)
 SLOTS = round(RATE_SECONDS / SLOT_SECONDS) + 2  # the one at either end is not whole
 EXEMPT_AFTER_FIRST_BYTE_SECONDS = 2.0
 EXEMPT_AFTER_START_SECONDS = 5.0
@@ -49,6 +52,10 @@ class Pace:
     def rate(self, now: float) -> float:
         """Return bytes a second over the last five seconds, or since the first byte."""
         return self._rate(now, RATE_SECONDS, LEAST_RATE_SECONDS)
+
+    def judged_rate(self, now: float) -> float:
+        """Return bytes a second over the last three seconds, for the watch over slow connections."""
+        return self._rate(now, JUDGED_SECONDS, LEAST_RATE_SECONDS)
 
     def recent_rate(self, now: float) -> float:
         """Return bytes a second over the last second: a guess that is right soon, and rougher."""

@@ -126,7 +126,7 @@ class InFlight:
         peers = [
             Peer(
                 key,
-                request.rate(now_seconds),
+                request.flow.pace.judged_rate(now_seconds),
                 flowing=request.received_bytes > 0,
                 may_be_judged=request.may_be_judged(now_seconds),
                 silent=request.flow.is_silent(now_seconds, self._check_seconds),
