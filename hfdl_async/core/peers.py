@@ -54,7 +54,7 @@ class Pace:
         return self._rate(now, RATE_SECONDS, LEAST_RATE_SECONDS)
 
     def judged_rate(self, now: float) -> float:
-        """Return bytes a second over the last three seconds, for the watch over slow connections."""
+        """Return bytes a second over the last three seconds, for `SlowWatch`."""
         return self._rate(now, JUDGED_SECONDS, LEAST_RATE_SECONDS)
 
     def recent_rate(self, now: float) -> float:

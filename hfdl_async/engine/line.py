@@ -283,13 +283,15 @@ class Line:
         """Begin anew where the processors turn out to be full during the first ramp.
 
         The first look cannot see it when small files came first, or the start of the program.
+        What many bring together says nothing: each may be held back on its own.
         """
         if self._if_machine_fills is None:
             return
         outlook = self._outlook()
+        as_few = FEW_CONNECTIONS / max(FEW_CONNECTIONS, sample.busy)
         look = Look(
             sample.dt,
-            sample.bytes / sample.dt,
+            as_few * sample.bytes / sample.dt,
             files_ahead=outlook.planned - outlook.small,
             machine_share=machine_share,
         )

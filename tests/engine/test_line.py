@@ -382,9 +382,11 @@ async def test_a_download_begins_with_a_few_connections_and_goes_on_as_they_spea
     assert look.requests_a_second == pytest.approx(0.9 * 10 / 5.0)
 
 
-@pytest.mark.parametrize(("share", "begun"), [(0.9, [7, 1]), (0.3, [7])])
-async def test_processors_that_are_full_only_later_begin_the_law_anew_once(
-    share: float, begun: list[int]
+@pytest.mark.parametrize(
+    ("share", "flows", "begun"), [(0.9, 1, [7, 1]), (0.3, 1, [7]), (0.9, 40, [7])]
+)
+async def test_processors_that_a_few_connections_fill_later_begin_the_law_anew_once(
+    share: float, flows: int, begun: list[int]
 ) -> None:
     clock = ManualClock()
     used = 0.0
@@ -398,7 +400,7 @@ async def test_processors_that_are_full_only_later_begin_the_law_anew_once(
     line = Line(first, clock, after_look=after, machine_seconds=lambda: used)
     async with anyio.create_task_group() as group:
         group.start_soon(line.run)
-        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        flow, *_ = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(flows)]
         await clock.sleep(FIRST_LOOK_SECONDS + 0.01)
         for _ in range(40):
             used += 0.1 * share
