@@ -14,9 +14,7 @@ SLOT_SECONDS = 0.25
 RATE_SECONDS = 5.0
 LEAST_RATE_SECONDS = 1.0  # a connection that is younger has not brought what it will in a second
 RECENT_SECONDS = 1.0
-JUDGED_SECONDS = (
-    3.0  # of a check: with five, what came before it slowed down hides it from one more
-)
+JUDGED_SECONDS = 3.0  # of a check: with five, what came before a fall hides it once more
 SLOTS = round(RATE_SECONDS / SLOT_SECONDS) + 2  # the one at either end is not whole
 EXEMPT_AFTER_FIRST_BYTE_SECONDS = 2.0
 EXEMPT_AFTER_START_SECONDS = 5.0
