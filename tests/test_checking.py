@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,15 @@ def damage(path: Path) -> None:
     path.write_bytes(bytes(len(path.read_bytes())))
 
 
+async def downloaded_without_digests(hub: StartHub, folder: Path) -> dict[str, Any]:
+    """Download from a hub that publishes no digests; return how it is asked."""
+    running = await hub(HostedRepo.from_files("org/one", FILES))
+    running.faults.add(Fault("tree", without_digests()))
+    asked: dict[str, Any] = {"endpoint": running.endpoint, "allow": ["unverified"]}
+    await download("org/one", local_dir=folder, **asked)
+    return asked
+
+
 async def test_a_folder_of_nobody_cannot_be_checked(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="holds nothing"):
         await verify(tmp_path, offline=True)
@@ -35,10 +45,7 @@ async def test_a_folder_of_nobody_cannot_be_checked(tmp_path: Path) -> None:
 async def test_what_the_hub_publishes_counts_and_our_receipt_where_it_is_silent(
     hub: StartHub, tmp_path: Path
 ) -> None:
-    running = await hub(HostedRepo.from_files("org/one", FILES))
-    running.faults.add(Fault("tree", without_digests()))
-    asked = {"endpoint": running.endpoint, "allow": ["unverified"]}
-    await download("org/one", local_dir=tmp_path, **asked)  # type: ignore[arg-type]
+    asked = await downloaded_without_digests(hub, tmp_path)
     good = dict.fromkeys(FILES, "ok")
     assert await statuses(tmp_path, **asked) == good
     assert await statuses(tmp_path, offline=True) == good
@@ -236,9 +243,6 @@ async def test_what_a_repair_read_and_fetched_is_counted_apart(
 async def test_bytes_count_as_read_also_where_no_digest_is_known(
     hub: StartHub, tmp_path: Path
 ) -> None:
-    running = await hub(HostedRepo.from_files("org/one", FILES))
-    running.faults.add(Fault("tree", without_digests()))
-    asked = {"endpoint": running.endpoint, "allow": ["unverified"]}
-    await download("org/one", local_dir=tmp_path, **asked)  # type: ignore[arg-type]
-    report = await verify(tmp_path, **asked)  # type: ignore[arg-type]
+    asked = await downloaded_without_digests(hub, tmp_path)
+    report = await verify(tmp_path, **asked)
     assert report.bytes_checked == 9

@@ -28,19 +28,17 @@ RATION_SHARE = 0.1  # of the connections, in so many seconds
 class Pace:
     """What one connection has brought, in quarters of a second over the last five."""
 
-    __slots__ = ("_slots", "first_byte_at", "last_byte_at", "started_at")
+    __slots__ = ("_slots", "first_byte_at", "started_at")
 
     def __init__(self, started_at: float) -> None:
         self.started_at = started_at
         self.first_byte_at: float | None = None
-        self.last_byte_at = started_at
         self._slots: deque[tuple[int, int]] = deque(maxlen=SLOTS)
 
     def add(self, now: float, count: int) -> None:
         """Note *count* bytes that arrived at *now*."""
         if self.first_byte_at is None:
             self.first_byte_at = now
-        self.last_byte_at = now
         slot = int(now // SLOT_SECONDS)
         if self._slots and self._slots[-1][0] == slot:
             self._slots[-1] = (slot, self._slots[-1][1] + count)

@@ -332,13 +332,12 @@ class Calls:
         self.set_size(fd, size)
 
     def reserve(self, fd: int, start: int, length: int) -> None:
-        """Reserve blocks inside the size of the file, where there is such a thing.
+        """Reserve blocks inside the size of the file, where the file system can; see `Features`.
 
         Raises:
             OSError: ENOSPC, EDQUOT: there is no room.
         """
-        if self.features.reserve:
-            self._allocate(native.reserve, fd, start, length)
+        self._allocate(native.reserve, fd, start, length)
 
     def _allocate(self, call: Callable[..., None], fd: int, *extent: int) -> None:
         if not extent[-1]:

@@ -40,14 +40,16 @@ class Reserve:
         Raises:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
         """
-        if self._calls.features.reserve:
-            self._calls.set_size(fd, self._size)
-            began = self._clock()
-            self.before_write(fd, ByteRange(0, min(1, self._size)))
-            if self._clock() - began < NO_TIME_SECONDS:
-                self.before_write(fd, ByteRange(0, self._size))
-        else:
+        whole = ByteRange(0, self._size)
+        if not self._calls.features.reserve:
             self._calls.allocate(fd, self._size)
+            self._reserved.update(_strides(whole))
+            return
+        self._calls.set_size(fd, self._size)
+        began = self._clock()
+        self.before_write(fd, ByteRange(0, min(1, self._size)))
+        if self._clock() - began < NO_TIME_SECONDS:
+            self.before_write(fd, whole)
 
     def before_write(self, fd: int, span: ByteRange) -> None:
         """Reserve the strides in which *span* lies.
@@ -55,8 +57,8 @@ class Reserve:
         Raises:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
         """
-        wanted = range(span.start // STRIDE_BYTES, -(-span.stop // STRIDE_BYTES))
-        if not self._calls.features.reserve or self._reserved.issuperset(wanted):
+        wanted = _strides(span)
+        if self._reserved.issuperset(wanted):
             return
         with self._lock:
             for number in wanted:
@@ -64,3 +66,7 @@ class Reserve:
                     start = number * STRIDE_BYTES
                     self._calls.reserve(fd, start, min(STRIDE_BYTES, self._size - start))
                     self._reserved.add(number)
+
+
+def _strides(span: ByteRange) -> range:
+    return range(span.start // STRIDE_BYTES, -(-span.stop // STRIDE_BYTES))

@@ -208,7 +208,7 @@ def recorded_size_at(calls: Calls, root: Folder, receipt: Receipt) -> int | None
 
 
 def spent_seconds() -> tuple[float, float]:
-    """Return the time of day, so to speak, and how much of it this thread has been busy."""
+    """Return a clock that always runs, and one that runs while this thread is busy."""
     return perf_counter(), thread_time()
 
 

@@ -41,9 +41,9 @@ class Request:
         stop = self.piece.span.stop
         return stop < self.stop and stop <= self.position
 
-    def rate(self, now_seconds: float) -> float:
-        """Return bytes a second over the last five seconds."""
-        return self.flow.pace.rate(now_seconds)
+    def judged_rate(self, now_seconds: float) -> float:
+        """Return bytes a second over the last three seconds."""
+        return self.flow.pace.judged_rate(now_seconds)
 
     def recent_rate(self, now_seconds: float) -> float:
         """Return bytes a second over the last second."""
@@ -126,7 +126,7 @@ class InFlight:
         peers = [
             Peer(
                 key,
-                request.flow.pace.judged_rate(now_seconds),
+                request.judged_rate(now_seconds),
                 flowing=request.received_bytes > 0,
                 may_be_judged=request.may_be_judged(now_seconds),
                 silent=request.flow.is_silent(now_seconds, self._check_seconds),
@@ -135,5 +135,5 @@ class InFlight:
         ]
         for key in self._watch.check(now_seconds, peers):
             request = self._requests[key]
-            rate = request.rate(now_seconds)
+            rate = request.judged_rate(now_seconds)
             request.flow.cut(f"{rate / 1e6:.3g} MB/s, far below the others", Cut.SLOW)

@@ -84,7 +84,7 @@ class Flow:
 
     def is_silent(self, now_seconds: float, seconds: float) -> bool:
         """Return whether it was read for *seconds*, and nothing came."""
-        return self.listening and now_seconds - self.last_byte_at >= seconds
+        return self.listening and now_seconds - self.last_byte_at > seconds
 
     def pause(self) -> None:
         """Note that nobody reads just now: the peer is not to blame for silence."""
@@ -108,6 +108,11 @@ class Outlook:
     planned: int = 0
     quota: tuple[int, float] | None = None
     small: int = 0
+
+    @property
+    def others(self) -> int:
+        """How many are not small, or begun."""
+        return self.planned - self.small
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,7 +165,7 @@ class Line:
         self._after_look = after_look
         self._if_machine_fills: Callable[[Look], Controller] | None = None
         self._machine_seconds = machine_seconds
-        self._machine_used = machine_seconds()  # when the tick began
+        self._machine_before = machine_seconds()  # when the tick began
         self._first_answers: list[float] = []  # in seconds; during the first look
         first = self._decision.target
         self.permits = Permits(clock, first if after_look is None else min(first, FEW_CONNECTIONS))
@@ -264,12 +269,9 @@ class Line:
     async def _open_up(self, after_look: Callable[[Look], Controller]) -> None:
         """Begin with a few connections, and go on with the number that these speak for."""
         began, look = self._clock.monotonic(), Look(seconds=0.0)
-        self._machine_used = self._machine_seconds()
         while not look.is_enough:
             await self._clock.sleep(OPENING_SECONDS)
-            seconds = self._clock.monotonic() - began
-            used = self._machine_seconds() - self._machine_used
-            look = self._look(seconds, used / seconds)
+            look = self._look(self._clock.monotonic() - began)
         self._after_look = None
         self._if_machine_fills = None if look.fills_the_machine else after_look
         self._first_answers.clear()
@@ -287,19 +289,18 @@ class Line:
         """
         if self._if_machine_fills is None:
             return
-        outlook = self._outlook()
         as_few = FEW_CONNECTIONS / max(FEW_CONNECTIONS, sample.busy)
         look = Look(
             sample.dt,
             as_few * sample.bytes / sample.dt,
-            files_ahead=outlook.planned - outlook.small,
+            files_ahead=self._outlook().others,
             machine_share=machine_share,
         )
         if look.fills_the_machine:
             self._controller = self._if_machine_fills(look)
             self._if_machine_fills = None
 
-    def _look(self, seconds: float, machine_share: float) -> Look:
+    def _look(self, seconds: float) -> Look:
         """Return what the requests so far have shown."""
         now, outlook = self._clock.monotonic(), self._outlook()
         waiting = [
@@ -314,8 +315,8 @@ class Line:
             (*self._first_answers, *waiting),
             outlook.small,
             quota_rate(outlook.planned, left, quota_seconds) or inf,
-            outlook.planned - outlook.small,
-            machine_share,
+            outlook.others,
+            self._machine_used() / seconds,
         )
 
     def _outlook(self) -> Outlook:
@@ -357,7 +358,7 @@ class Line:
         """Measure, decide, cut what fell silent."""
         now = self._clock.monotonic()
         self._cut_silent(now)
-        used = self._machine_seconds() - self._machine_used
+        used = self._machine_used()
         sample = self._measure()
         if self._is_first_ramp:
             self._look_again(sample, used / sample.dt)
@@ -409,9 +410,13 @@ class Line:
         self._begin_tick()
         return sample
 
+    def _machine_used(self) -> float:
+        """Return the processor time since the tick began, over the number of processors."""
+        return self._machine_seconds() - self._machine_before
+
     def _begin_tick(self) -> None:
         self._gauge.begin()
-        self._machine_used = self._machine_seconds()
+        self._machine_before = self._machine_seconds()
 
     def _apply(self, decision: Decision) -> None:
         self._is_first_ramp &= decision.mode in _RAMPS
@@ -430,5 +435,5 @@ class Line:
 
     def _cut_silent(self, now: float) -> None:
         for flow in list(self._flows):
-            if flow.listening and now - flow.last_byte_at > flow.silence_seconds:
+            if flow.is_silent(now, flow.silence_seconds):
                 flow.cut(f"no byte for {now - flow.last_byte_at:.0f} s")
