@@ -19,8 +19,8 @@ from hfdl_async.engine.ports import Clock
 
 # Of the connections' time, spent on waiting for writes: the disk is what is slow. It is 0.05 where
 # the line is, and 0.4 to 0.65 where the processor is and four or more connections receive. One
-# alone is above it there, too: what follows is received meanwhile. So `core.control.opening` does not
-# leave it to the ramp to find out that a second file could be hashed beside it.
+# alone is above it there, too: what follows is received meanwhile. So `core.control.opening` does
+# not leave it to the ramp to find out that a second file could be hashed beside it.
 BLOCKED_SHARE = 0.8
 SHORTEST_SECONDS = 1e-3
 
