@@ -73,7 +73,7 @@ async def test_a_line_that_a_few_connections_fill_is_begun_with_a_few(
     async with anyio.create_task_group() as group:
         lines = Lines(terms(trace), clock, Limiter(clock), group, TraceFile(trace))
         line = lines.to(HUB)
-        assert line.allowed == 4
+        assert line.allowed == 1
         await download(line, clock, rate=rate, seconds=5)
         group.cancel_scope.cancel()
     first, *rest = trace.read_text().splitlines()

@@ -2,8 +2,9 @@
 
 Most file systems only note which blocks belong to the file, and do that in no time for any size:
 there all of it is reserved before its first byte. Those that live in memory hand out each page: a
-quarter of a second a gigabyte, in which nothing would be asked for yet. Where the first stride took
-so long, the others are reserved by whoever writes into them first, while bytes go on arriving.
+quarter of a second a gigabyte, in which nothing would be asked for yet. Where the first strides
+took so long, the others are reserved by whoever writes into them first, while bytes go on arriving.
+They are as short as a write is: whoever reserves more keeps the bytes behind it waiting.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from collections.abc import Callable
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.disk.calls import Calls
 
-STRIDE_BYTES = 64 * MIB  # 15 ms where pages are handed out
-NO_TIME_SECONDS = 0.004  # for a stride; where blocks are only noted it takes less than a tenth
+STRIDE_BYTES = 4 * MIB  # 1 ms where pages are handed out
+TRIES = 3  # strides at the start: one may take long because the disk has other things to do
+NO_TIME_SECONDS = 0.0005  # for a stride; where blocks are only noted it takes a hundredth
 
 
 class Reserve:
@@ -31,7 +33,8 @@ class Reserve:
         self._calls = calls
         self._size = size
         self._clock = clock
-        self._reserved: set[int] = set()  # numbers of strides
+        self._is_whole = False
+        self._reserved: set[int] = set()  # numbers of strides, while it is not
         self._lock = threading.Lock()
 
     def begin(self, fd: int) -> None:
@@ -40,16 +43,20 @@ class Reserve:
         Raises:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
         """
-        whole = ByteRange(0, self._size)
         if not self._calls.features.reserve:
             self._calls.allocate(fd, self._size)
-            self._reserved.update(_strides(whole))
+            self._is_whole = True
             return
         self._calls.set_size(fd, self._size)
-        began = self._clock()
-        self.before_write(fd, ByteRange(0, min(1, self._size)))
-        if self._clock() - began < NO_TIME_SECONDS:
-            self.before_write(fd, whole)
+        for number in _strides(ByteRange(0, self._size))[:TRIES]:
+            start, stop = number * STRIDE_BYTES, (number + 1) * STRIDE_BYTES
+            began = self._clock()
+            self.before_write(fd, ByteRange(start, start + 1))
+            if self._clock() - began < NO_TIME_SECONDS:
+                if stop < self._size:
+                    self._calls.reserve(fd, stop, self._size - stop)
+                self._is_whole = True
+                return
 
     def before_write(self, fd: int, span: ByteRange) -> None:
         """Reserve the strides in which *span* lies.
@@ -58,7 +65,7 @@ class Reserve:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
         """
         wanted = _strides(span)
-        if self._reserved.issuperset(wanted):
+        if self._is_whole or self._reserved.issuperset(wanted):
             return
         with self._lock:
             for number in wanted:

@@ -17,7 +17,7 @@ from math import inf
 
 import anyio
 
-from hfdl_async.core.control.opening import FEW_CONNECTIONS, Look
+from hfdl_async.core.control.opening import FEW_CONNECTIONS, GLANCE_SECONDS, Look
 from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
@@ -167,8 +167,7 @@ class Line:
         self._machine_seconds = machine_seconds
         self._machine_before = machine_seconds()  # when the tick began
         self._first_answers: list[float] = []  # in seconds; during the first look
-        first = self._decision.target
-        self.permits = Permits(clock, first if after_look is None else min(first, FEW_CONNECTIONS))
+        self.permits = Permits(clock, self._decision.target if after_look is None else 1)
 
     @property
     def allowed(self) -> int:
@@ -267,10 +266,13 @@ class Line:
                 self._wanted = anyio.Event()
 
     async def _open_up(self, after_look: Callable[[Look], Controller]) -> None:
-        """Begin with a few connections, and go on with the number that these speak for."""
-        began, look = self._clock.monotonic(), Look(seconds=0.0)
+        """Begin with one connection and then a few; go on with the number these speak for."""
+        few = min(FEW_CONNECTIONS, self._decision.target)
+        began, look = self._clock.monotonic(), self._look(0.0)
         while not look.is_enough:
-            await self._clock.sleep(OPENING_SECONDS)
+            if look.wants_more:
+                self.permits.aim(few)
+            await self._clock.sleep(GLANCE_SECONDS)
             look = self._look(self._clock.monotonic() - began)
         self._after_look = None
         self._if_machine_fills = None if look.fills_the_machine else after_look
@@ -285,16 +287,15 @@ class Line:
         """Begin anew where the processors turn out to be full during the first ramp.
 
         The first look cannot see it when small files came first, or the start of the program.
-        What many bring together says nothing: each may be held back on its own.
         """
         if self._if_machine_fills is None:
             return
-        as_few = FEW_CONNECTIONS / max(FEW_CONNECTIONS, sample.busy)
         look = Look(
             sample.dt,
-            as_few * sample.bytes / sample.dt,
+            sample.bytes / sample.dt,
             files_ahead=self._outlook().others,
             machine_share=machine_share,
+            connections=sample.busy,
         )
         if look.fills_the_machine:
             self._controller = self._if_machine_fills(look)
@@ -310,13 +311,14 @@ class Line:
         left, quota_seconds = outlook.quota or (None, 0.0)
         return Look(
             seconds,
-            self._gauge.bytes / seconds,
+            self._gauge.bytes / seconds if seconds else 0.0,
             len(self._first_answers),
             (*self._first_answers, *waiting),
             outlook.small,
             quota_rate(outlook.planned, left, quota_seconds) or inf,
             outlook.others,
-            self._machine_used() / seconds,
+            self._machine_used() / seconds if seconds else 0.0,
+            self.permits.target,
         )
 
     def _outlook(self) -> Outlook:

@@ -80,7 +80,8 @@ class Permits:
         self.starts = Starts(clock)
         self._clock = clock
         self._target = target
-        self._opened_at = clock.monotonic()
+        # Less than a burst: the first ones to follow need not wait.
+        self._opened_at = clock.monotonic() if target >= OPENED_AT_ONCE else -math.inf
         self._tolerated: deque[tuple[float, int]] = deque()  # until then, so many
         # One token a connection; its total may change while some are held: it then shrinks as
         # they come back.

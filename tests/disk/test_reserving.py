@@ -12,7 +12,7 @@ import pytest
 from hfdl_async.core.model import ByteRange
 from hfdl_async.disk import reserving
 from hfdl_async.disk.native import Features
-from hfdl_async.disk.reserving import Reserve
+from hfdl_async.disk.reserving import TRIES, Reserve
 from tests.disk.faults import FaultyCalls
 
 STRIDE = 64 * 1024
@@ -43,23 +43,50 @@ def allocations(calls: FaultyCalls) -> int:
 @linux_only
 def test_where_blocks_take_time_a_file_has_its_size_at_once_and_them_by_and_by(fd: int) -> None:
     calls = FaultyCalls()
-    reserve = Reserve(calls, 5 * STRIDE // 2, slow())
+    size = (TRIES + 1) * STRIDE + STRIDE // 2
+    reserve = Reserve(calls, size, slow())
     reserve.begin(fd)
-    assert os.fstat(fd).st_size == 5 * STRIDE // 2
-    assert allocations(calls) == 1
-    reserve.before_write(fd, ByteRange(STRIDE + 1, STRIDE + 2))
-    reserve.before_write(fd, ByteRange(STRIDE, 2 * STRIDE))
-    assert allocations(calls) == 2
-    reserve.before_write(fd, ByteRange(0, 5 * STRIDE // 2))
-    assert allocations(calls) == 3
-    assert os.fstat(fd).st_size == 5 * STRIDE // 2
+    assert os.fstat(fd).st_size == size
+    assert allocations(calls) == TRIES
+    third = ByteRange(TRIES * STRIDE, (TRIES + 1) * STRIDE)
+    reserve.before_write(fd, ByteRange(third.start + 1, third.start + 2))
+    reserve.before_write(fd, third)
+    assert allocations(calls) == TRIES + 1
+    reserve.before_write(fd, ByteRange(0, size))
+    assert allocations(calls) == TRIES + 2
+    assert os.fstat(fd).st_size == size
 
 
 @linux_only
 def test_where_blocks_take_no_time_all_of_them_are_reserved_at_the_start(fd: int) -> None:
     calls = FaultyCalls()
-    Reserve(calls, 5 * STRIDE // 2, lambda: 0.0).begin(fd)
+    reserve = Reserve(calls, 5 * STRIDE // 2, lambda: 0.0)
+    reserve.begin(fd)
+    assert allocations(calls) == 2  # however long it is
+    assert os.fstat(fd).st_blocks * 512 >= 5 * STRIDE // 2
+    reserve.before_write(fd, ByteRange(0, 5 * STRIDE // 2))
+    assert allocations(calls) == 2
+
+
+@linux_only
+def test_one_slow_stride_does_not_make_a_slow_file_system(fd: int) -> None:
+    calls = FaultyCalls()
+    reserve = Reserve(calls, 9 * STRIDE, iter((0.0, 1.0, 1.0, 1.0)).__next__)
+    reserve.begin(fd)
     assert allocations(calls) == 3
+    reserve.before_write(fd, ByteRange(0, 9 * STRIDE))
+    assert allocations(calls) == 3
+
+
+@linux_only
+@pytest.mark.parametrize("size", [0, 1, STRIDE])
+def test_short_files_need_no_more_than_a_stride(fd: int, size: int) -> None:
+    calls = FaultyCalls()
+    reserve = Reserve(calls, size, slow())
+    reserve.begin(fd)
+    reserve.before_write(fd, ByteRange(0, size))
+    assert allocations(calls) == (size > 0)
+    assert os.fstat(fd).st_size == size
 
 
 @linux_only

@@ -507,7 +507,10 @@ def test_the_threshold_is_in_mb_and_splits_what_reaches_it(serve: Serve, shell: 
 
 
 def test_a_lone_file_is_split_while_connections_are_idle(serve: Serve, shell: OpenShell) -> None:
-    hub = serve(HostedRepo.from_files("org/model", {WEIGHTS: noise("x", 40 * MIB)}))
+    settings = Settings(rate_bytes_per_second=40 * MB)  # else one of them is enough
+    hub = serve(
+        HostedRepo.from_files("org/model", {WEIGHTS: noise("x", 40 * MIB)}), settings=settings
+    )
     report = shell(hub).run("org/model", "--json").check().report
     assert len(hub.log.of("data")) > 1
     assert report["peak_connections"] > 1
@@ -593,7 +596,7 @@ def test_space_is_allocated_before_the_bytes_come(
             os.posix_fallocate(file.fileno(), 0, MIB)
         except OSError:
             pytest.skip("this file system does not allocate")
-    size = 30 * MIB
+    size = 12 * MIB  # more, and in memory the rest is allocated while the first bytes come
     hub = serve(model(size), settings=Settings(rate_bytes_per_second=2 * MB))
     target = place / "d"
     with shell(hub).start("org/model", "--local-dir", target, "--no-progress") as running:

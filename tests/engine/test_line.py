@@ -10,6 +10,7 @@ from hfdl_async.core.control.opening import (
     FEW_CONNECTIONS,
     FIRST_LOOK_SECONDS,
     FULL_BYTES_PER_SECOND,
+    GLANCE_SECONDS,
     Look,
 )
 from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
@@ -380,6 +381,50 @@ async def test_a_download_begins_with_a_few_connections_and_goes_on_as_they_spea
     assert look.answer_seconds == pytest.approx([FIRST_LOOK_SECONDS / 2, FIRST_LOOK_SECONDS])
     assert look.small_ahead == 30
     assert look.requests_a_second == pytest.approx(0.9 * 10 / 5.0)
+
+
+@pytest.mark.parametrize(("share", "begun"), [(0.9, 1), (0.3, FEW_CONNECTIONS)])
+async def test_one_connection_that_fills_the_machine_is_looked_at_alone(
+    share: float, begun: int
+) -> None:
+    clock = ManualClock(auto=False)
+    used = 0.0
+    looks: list[Look] = []
+
+    def after(look: Look) -> Recorder:
+        looks.append(look)
+        return Recorder(1)
+
+    line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        await anyio.wait_all_tasks_blocked()
+        assert line.allowed == line.permits.opened == 1
+        for _ in range(2):
+            flow.listen(clock.monotonic())
+            line.received(flow, int(FULL_BYTES_PER_SECOND * GLANCE_SECONDS), clock.monotonic())
+            used += share * GLANCE_SECONDS
+            clock.advance(GLANCE_SECONDS)
+            await anyio.wait_all_tasks_blocked()
+        assert len(looks) == (begun == 1)
+        assert line.permits.opened == begun
+        group.cancel_scope.cancel()
+
+
+async def test_where_nothing_comes_in_a_first_moment_the_others_are_not_kept_waiting() -> None:
+    clock = ManualClock(auto=False)
+    recorder = Recorder(8)
+    line = Line(recorder, clock, after_look=lambda look: recorder)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        line.begin(anyio.CancelScope(), silence_seconds=30)
+        await anyio.wait_all_tasks_blocked()
+        assert line.permits.opened == 1
+        clock.advance(GLANCE_SECONDS)
+        await anyio.wait_all_tasks_blocked()
+        assert line.permits.opened == FEW_CONNECTIONS
+        group.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 Three things a moment with a few connections tells for sure. Where they bring as much as one core
 can take, more would only cost. Where the processors of this machine are busy with them as well,
 fewer cost less: one connection's bytes are in order, so the digest is fed from memory and nothing
-is read again; a second one lets another file be hashed meanwhile. And where small files come next
-it is their answers that are waited for: by Little's law it takes rate x latency requests at once
-to keep the rate, and both are known.
+is read again; a second one lets another file be hashed meanwhile. So one is tried alone, before
+the few. And where small files come next it is their answers that are waited for: by Little's law
+it takes rate x latency requests at once to keep the rate, and both are known.
 Everything else is found by the ramp.
 """
 
@@ -19,6 +19,7 @@ from statistics import median
 from hfdl_async.core.control.config import FIRST_CONNECTIONS, ControlConfig
 
 FEW_CONNECTIONS = 4  # to begin with: a line that they fill has nothing to gain from more
+GLANCE_SECONDS = 0.05  # with one connection; again if it has brought something
 FIRST_LOOK_SECONDS = 0.2  # longer than the burst that a server with a cap lets through
 ENOUGH_ANSWERS = 4  # to know how long one takes: no need to look any longer
 FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
@@ -26,6 +27,8 @@ FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
 IN_A_FULL_MACHINE = 2  # connections, as far as each has a file of its own
 FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
+BUSY_MACHINE = 0.65  # likewise, where more than a few connections had begun already
+QUICK_BYTES_PER_SECOND = 50_000_000  # of each of many: seldom is a connection held back to more
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
 ENOUGH_REQUESTS_A_SECOND = 2000.0
 _ROUNDING = 1e-6
@@ -45,6 +48,7 @@ class Look:
         files_ahead: files that are not here yet, but for the small ones that wait; about as many
             large ones.
         machine_share: of the time of all processors, what this process has used.
+        connections: that there were; on average, where their number changed.
     """
 
     seconds: float = FIRST_LOOK_SECONDS
@@ -55,13 +59,26 @@ class Look:
     requests_a_second: float = inf
     files_ahead: int = 1
     machine_share: float = 0.0
+    connections: float = FEW_CONNECTIONS
 
     @property
     def is_enough(self) -> bool:
         """Whether there is nothing to gain from looking any longer."""
         if self.waits_for_answers and self.answered >= ENOUGH_ANSWERS:
             return True
+        if self.connections == 1 and self.fills_the_machine:
+            return True
         return self.seconds >= FIRST_LOOK_SECONDS - _ROUNDING
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether one connection has had its chance to show that it is enough.
+
+        What it brought in a first moment tells how soon answers come here; where nothing did, the
+        others are not kept waiting.
+        """
+        patience = 2 * GLANCE_SECONDS if self.bytes_per_second else GLANCE_SECONDS
+        return self.small_ahead >= FIRST_CONNECTIONS or self.seconds >= patience - _ROUNDING
 
     @property
     def fills_the_line(self) -> bool:
@@ -70,8 +87,15 @@ class Look:
 
     @property
     def fills_the_machine(self) -> bool:
-        """Whether it is the processors that are full, rather than each connection held back."""
-        return self.fills_the_line and self.machine_share >= FULL_MACHINE
+        """Whether it is the processors that are full, rather than each connection held back.
+
+        What many bring together says little, for each may be held back on its own: they have to be
+        quick one by one.
+        """
+        many = self.connections > FEW_CONNECTIONS
+        full = BUSY_MACHINE if many else FULL_MACHINE
+        quick = self.bytes_per_second >= QUICK_BYTES_PER_SECOND * self.connections
+        return self.fills_the_line and self.machine_share >= full and (quick or not many)
 
     @property
     def waits_for_answers(self) -> bool:
