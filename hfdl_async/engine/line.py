@@ -270,8 +270,9 @@ class Line:
         few = min(FEW_CONNECTIONS, self._decision.target)
         began, look = self._clock.monotonic(), self._look(0.0)
         while not look.is_enough:
-            if look.wants_more:
+            if look.wants_more and self.permits.target < few:
                 self.permits.aim(few)
+                self._tell_tick()  # so that workers come for them
             await self._clock.sleep(GLANCE_SECONDS)
             look = self._look(self._clock.monotonic() - began)
         self._after_look = None
@@ -280,7 +281,7 @@ class Line:
         if look.waits_for_answers:
             self._answers_per_tick = SMALL_ANSWERS_PER_TICK
         self._controller = after_look(look)
-        self._take(self._controller.start())
+        self._take(self._controller.start(), is_first=True)
         self._tell_tick()
 
     def _look_again(self, sample: Sample, machine_share: float) -> None:
@@ -425,10 +426,10 @@ class Line:
         self.permits.starts.rate = decision.start_rate
         self._take(decision)
 
-    def _take(self, decision: Decision) -> None:
+    def _take(self, decision: Decision, *, is_first: bool = False) -> None:
         """Let there be as many connections as decided, and tell whoever wants to know."""
         self._decision = decision
-        if decision.target == self.permits.target:
+        if decision.target == self.permits.target and not is_first:
             return
         self.permits.aim(decision.target)
         for watcher in self._watchers:

@@ -366,6 +366,7 @@ async def test_a_download_begins_with_a_few_connections_and_goes_on_as_they_spea
         answered, waits = (line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2))
         await anyio.wait_all_tasks_blocked()
         assert line.allowed == line.permits.opened == FEW_CONNECTIONS
+        assert len(ticks) == 1
         clock.advance(FIRST_LOOK_SECONDS / 2)
         answered.listen(clock.monotonic())
         line.received(answered, 1000, clock.monotonic())
@@ -374,7 +375,7 @@ async def test_a_download_begins_with_a_few_connections_and_goes_on_as_they_spea
         clock.advance(FIRST_LOOK_SECONDS / 2)
         await anyio.wait_all_tasks_blocked()
         assert line.allowed == line.permits.opened == 7
-        assert len(ticks) == 1  # so that workers come
+        assert len(ticks) == 2  # each time so that workers come
         group.cancel_scope.cancel()
     [look] = looks
     assert look.bytes_per_second == pytest.approx(1000 / FIRST_LOOK_SECONDS)
@@ -396,6 +397,8 @@ async def test_one_connection_that_fills_the_machine_is_looked_at_alone(
         return Recorder(1)
 
     line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
+    told: list[Decision] = []
+    line.watch(lambda now: None, on_change=told.append)
     async with anyio.create_task_group() as group:
         group.start_soon(line.run)
         flow = line.begin(anyio.CancelScope(), silence_seconds=30)
@@ -407,7 +410,7 @@ async def test_one_connection_that_fills_the_machine_is_looked_at_alone(
             used += share * GLANCE_SECONDS
             clock.advance(GLANCE_SECONDS)
             await anyio.wait_all_tasks_blocked()
-        assert len(looks) == (begun == 1)
+        assert len(looks) == len(told) == (begun == 1)  # also where it is what there was
         assert line.permits.opened == begun
         group.cancel_scope.cancel()
 
