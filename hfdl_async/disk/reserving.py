@@ -9,6 +9,7 @@ They are as short as a write is: whoever reserves more keeps the bytes behind it
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Reserve:
         self._lock = threading.Lock()
 
     def begin(self, fd: int) -> None:
-        """Give the file its size and its first blocks; all of them where that takes no time.
+        """Give the file its size; a new one its first blocks, or all where that takes no time.
 
         Raises:
             OSError: ENOSPC, EDQUOT, EFBIG: there is no room.
@@ -48,6 +49,8 @@ class Reserve:
             self._is_whole = True
             return
         self._calls.set_size(fd, self._size)
+        if os.fstat(fd).st_blocks:
+            return  # what is there already is reserved in no time, and says nothing of the rest
         for number in _strides(ByteRange(0, self._size))[:TRIES]:
             start, stop = number * STRIDE_BYTES, (number + 1) * STRIDE_BYTES
             began = self._clock()

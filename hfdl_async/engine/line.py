@@ -194,7 +194,8 @@ class Line:
 
         Args:
             on_tick: called after each decision.
-            on_change: called with each decision that changes how many connections there may be.
+            on_change: called with the first decision, and with each one that changes how many
+                connections there may be.
             outlook: asked on each tick what is still to come.
         """
         watcher = Watcher(on_tick, on_change, outlook)
@@ -273,6 +274,8 @@ class Line:
             if look.wants_more and self.permits.target < few:
                 self.permits.aim(few)
                 self._tell_tick()  # so that workers come for them
+                began = self._clock.monotonic()
+                self._begin_tick()  # what one has brought says nothing of the few
             await self._clock.sleep(GLANCE_SECONDS)
             look = self._look(self._clock.monotonic() - began)
         self._after_look = None
@@ -288,15 +291,16 @@ class Line:
         """Begin anew where the processors turn out to be full during the first ramp.
 
         The first look cannot see it when small files came first, or the start of the program.
+        What many bring together says nothing: each may be held back on its own.
         """
         if self._if_machine_fills is None:
             return
+        as_few = FEW_CONNECTIONS / max(FEW_CONNECTIONS, sample.busy)
         look = Look(
             sample.dt,
-            sample.bytes / sample.dt,
+            as_few * sample.bytes / sample.dt,
             files_ahead=self._outlook().others,
             machine_share=machine_share,
-            connections=sample.busy,
         )
         if look.fills_the_machine:
             self._controller = self._if_machine_fills(look)

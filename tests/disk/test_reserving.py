@@ -48,9 +48,9 @@ def test_where_blocks_take_time_a_file_has_its_size_at_once_and_them_by_and_by(f
     reserve.begin(fd)
     assert os.fstat(fd).st_size == size
     assert allocations(calls) == TRIES
-    third = ByteRange(TRIES * STRIDE, (TRIES + 1) * STRIDE)
-    reserve.before_write(fd, ByteRange(third.start + 1, third.start + 2))
-    reserve.before_write(fd, third)
+    fourth = ByteRange(TRIES * STRIDE, (TRIES + 1) * STRIDE)
+    reserve.before_write(fd, ByteRange(fourth.start + 1, fourth.start + 2))
+    reserve.before_write(fd, fourth)
     assert allocations(calls) == TRIES + 1
     reserve.before_write(fd, ByteRange(0, size))
     assert allocations(calls) == TRIES + 2
@@ -76,6 +76,18 @@ def test_one_slow_stride_does_not_make_a_slow_file_system(fd: int) -> None:
     assert allocations(calls) == 3
     reserve.before_write(fd, ByteRange(0, 9 * STRIDE))
     assert allocations(calls) == 3
+
+
+@linux_only
+def test_a_file_that_has_blocks_already_says_nothing_of_the_rest(fd: int) -> None:
+    os.pwrite(fd, bytes(STRIDE), 0)
+    calls = FaultyCalls()
+    reserve = Reserve(calls, 9 * STRIDE, lambda: 0.0)
+    reserve.begin(fd)
+    assert allocations(calls) == 0
+    assert os.fstat(fd).st_size == 9 * STRIDE
+    reserve.before_write(fd, ByteRange(3 * STRIDE, 4 * STRIDE))
+    assert allocations(calls) == 1
 
 
 @linux_only
