@@ -269,7 +269,8 @@ class Line:
     async def _open_up(self, after_look: Callable[[Look], Controller]) -> None:
         """Begin with one connection and then a few; go on with the number these speak for."""
         few = min(FEW_CONNECTIONS, self._decision.target)
-        began, look = self._clock.monotonic(), self._look(0.0)
+        began = self._clock.monotonic()
+        look = Look(0.0, small_ahead=self._outlook().small, connections=self.permits.target)
         while not look.is_enough:
             if look.wants_more and self.permits.target < few:
                 self.permits.aim(few)
@@ -316,13 +317,13 @@ class Line:
         left, quota_seconds = outlook.quota or (None, 0.0)
         return Look(
             seconds,
-            self._gauge.bytes / seconds if seconds else 0.0,
+            self._gauge.bytes / seconds,
             len(self._first_answers),
             (*self._first_answers, *waiting),
             outlook.small,
             quota_rate(outlook.planned, left, quota_seconds) or inf,
             outlook.others,
-            self._machine_used() / seconds if seconds else 0.0,
+            self._machine_used() / seconds,
             self.permits.target,
         )
 
