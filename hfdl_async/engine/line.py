@@ -18,6 +18,7 @@ from math import inf
 import anyio
 
 from hfdl_async.core.control.opening import FEW_CONNECTIONS, GLANCE_SECONDS, Look
+from hfdl_async.core.control.outset import Outset
 from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
@@ -162,8 +163,8 @@ class Line:
         self._is_first_ramp = self._decision.mode == "RAMP0"
         self._answer_seconds = TICK_SECONDS  # the shortest so far
         self._answers_per_tick = ANSWERS_PER_TICK
-        self._after_look = after_look
-        self._if_machine_fills: Callable[[Look], Controller] | None = None
+        self._outset = None if after_look is None else Outset(after_look)
+        self._has_looked = after_look is None
         self._machine_seconds = machine_seconds
         self._machine_before = machine_seconds()  # when the tick began
         self._first_answers: list[float] = []  # in seconds; during the first look
@@ -223,7 +224,7 @@ class Line:
         gauge = self._gauge
         self._flows.pop(flow, None)
         self._note_answer(flow)
-        if self._after_look is not None and flow.answer_seconds is not None:
+        if not self._has_looked and flow.answer_seconds is not None:
             self._first_answers.append(flow.answer_seconds)
         gauge.request_ended()
         if throttled is not None:
@@ -259,14 +260,14 @@ class Line:
         """Tick while there is anything to watch. Runs until cancelled."""
         while True:
             await self._wanted.wait()
-            if self._after_look is not None:
-                await self._open_up(self._after_look)
+            if self._outset is not None and not self._has_looked:
+                await self._open_up(self._outset)
             await self._wait_for_tick()
             self.tick()
             if not self._flows:
                 self._wanted = anyio.Event()
 
-    async def _open_up(self, after_look: Callable[[Look], Controller]) -> None:
+    async def _open_up(self, outset: Outset) -> None:
         """Begin with one connection and then a few; go on with the number these speak for."""
         few = min(FEW_CONNECTIONS, self._decision.target)
         began = self._clock.monotonic()
@@ -279,33 +280,35 @@ class Line:
                 self._begin_tick()  # what one has brought says nothing of the few
             await self._clock.sleep(GLANCE_SECONDS)
             look = self._look(self._clock.monotonic() - began)
-        self._after_look = None
-        self._if_machine_fills = None if look.fills_the_machine else after_look
+        self._has_looked = True
         self._first_answers.clear()
         if look.waits_for_answers:
             self._answers_per_tick = SMALL_ANSWERS_PER_TICK
-        self._controller = after_look(look)
-        self._take(self._controller.start(), is_first=True)
-        self._tell_tick()
+        self._begin_law(outset.first(look))
 
-    def _look_again(self, sample: Sample, machine_share: float) -> None:
-        """Begin anew where the processors turn out to be full during the first ramp.
-
-        The first look cannot see it when small files came first, or the start of the program.
-        What many bring together says nothing: each may be held back on its own.
-        """
-        if self._if_machine_fills is None:
-            return
-        as_few = FEW_CONNECTIONS / max(FEW_CONNECTIONS, sample.busy)
+    def _law_after(self, sample: Sample, machine_share: float) -> Controller | None:
+        """Return the law that takes over where the first ramp shows a machine that is full."""
+        if self._outset is None or not self._is_first_ramp:
+            return None
         look = Look(
             sample.dt,
-            as_few * sample.bytes / sample.dt,
+            sample.bytes / sample.dt,
             files_ahead=self._outlook().others,
             machine_share=machine_share,
+            connections=sample.busy,
         )
-        if look.fills_the_machine:
-            self._controller = self._if_machine_fills(look)
-            self._if_machine_fills = None
+        return self._outset.again(look)
+
+    def _begin_law(self, controller: Controller) -> None:
+        """Let *controller* decide from here on. It is told of no connection but its own.
+
+        Those that are too many go at once: what they brought would be taken for the work of fewer.
+        """
+        self._controller = controller
+        self._take(controller.start(), is_first=True)
+        self.follow()
+        self._tell_tick()
+        self._begin_tick()
 
     def _look(self, seconds: float) -> Look:
         """Return what the requests so far have shown."""
@@ -368,8 +371,9 @@ class Line:
         self._cut_silent(now)
         used = self._machine_used()
         sample = self._measure()
-        if self._is_first_ramp:
-            self._look_again(sample, used / sample.dt)
+        if (controller := self._law_after(sample, used / sample.dt)) is not None:
+            self._begin_law(controller)
+            return
         self._apply(self._controller.observe(sample))
         self.follow()
         self._tell_tick()
@@ -436,7 +440,7 @@ class Line:
         self._decision = decision
         if decision.target == self.permits.target and not is_first:
             return
-        self.permits.aim(decision.target)
+        self.permits.aim(decision.target, at_once=is_first)
         for watcher in self._watchers:
             if watcher.on_change is not None:
                 watcher.on_change(decision)

@@ -116,11 +116,16 @@ class Permits:
         """Return a permit for one request, to be entered."""
         return Permit(self._limiter, self.starts)
 
-    def aim(self, target: int) -> None:
-        """Let there be *target* permits: more of them bit by bit, fewer as they come back."""
-        now = self._clock.monotonic()
-        if target < self._target:
-            self._tolerated.append((now + RETIRE_SECONDS, self._target))
+    def aim(self, target: int, *, at_once: bool = False) -> None:
+        """Let there be *target* permits: more of them bit by bit, fewer as they come back.
+
+        With *at_once* those above it are surplus from now on.
+        """
+        if at_once:
+            self._tolerated.clear()
+        elif target < self._target:
+            retired_at = self._clock.monotonic() + RETIRE_SECONDS
+            self._tolerated.append((retired_at, self._target))
         self._target = target
         if target < self.opened:
             self._limiter.total_tokens = target

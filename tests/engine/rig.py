@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 
+from hfdl_async.core.control.opening import Look
 from hfdl_async.core.controller import Controller, Decision, FixedController
 from hfdl_async.core.events import Event
 from hfdl_async.core.model import Action, Plan, PlannedFile, RepoRef
@@ -46,6 +47,8 @@ class Rig:
     silence_seconds: float = 30.0
     final_seconds: float = FINAL_SECONDS
     jitter: float = 1.0
+    after_look: Callable[[Look], Controller] | None = None
+    machine_seconds: Callable[[], float] = lambda: 0.0
     may_lose: bool = False  # the disk refuses claims, so what was written cannot be kept
 
     def __post_init__(self) -> None:
@@ -55,7 +58,12 @@ class Rig:
         self.events: list[Event] = []
         self.bus.listen(self.events.append)
         self.decisions: list[Decision] = []
-        self.line = Line(self.controller, self.clock)
+        self.line = Line(
+            self.controller,
+            self.clock,
+            after_look=self.after_look,
+            machine_seconds=self.machine_seconds,
+        )
         self.line.watch(lambda now: None, on_change=self.decisions.append)
         self.tally = Tally(self.clock.monotonic())
         items = self.items

@@ -27,6 +27,7 @@ FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
 IN_A_FULL_MACHINE = 2  # connections, as far as each has a file of its own
 FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
+QUICK_BYTES_PER_SECOND = 50_000_000  # of each of many: seldom is a connection held back to more
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
 ENOUGH_REQUESTS_A_SECOND = 2000.0
 _ROUNDING = 1e-6
@@ -46,7 +47,7 @@ class Look:
         files_ahead: files that are not here yet, but for the small ones that wait; about as many
             large ones.
         machine_share: of the time of all processors, what this process has used.
-        connections: that there may be.
+        connections: that there may be; that there were on average, where many had begun.
     """
 
     seconds: float = FIRST_LOOK_SECONDS
@@ -57,7 +58,7 @@ class Look:
     requests_a_second: float = inf
     files_ahead: int = 1
     machine_share: float = 0.0
-    connections: int = FEW_CONNECTIONS
+    connections: float = FEW_CONNECTIONS
 
     @property
     def is_enough(self) -> bool:
@@ -85,8 +86,13 @@ class Look:
 
     @property
     def fills_the_machine(self) -> bool:
-        """Whether it is the processors that are full, rather than each connection held back."""
-        return self.fills_the_line and self.machine_share >= FULL_MACHINE
+        """Whether it is the processors that are full, rather than each connection held back.
+
+        What many bring together says little, for each may be held back on its own: they have to be
+        quick one by one.
+        """
+        quick = self.bytes_per_second >= QUICK_BYTES_PER_SECOND * self.connections
+        return self.fills_the_line and quick and self.machine_share >= FULL_MACHINE
 
     @property
     def waits_for_answers(self) -> bool:
