@@ -17,7 +17,8 @@ from hfdl_async.core.finding import Finding, Found
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
 from hfdl_async.core.model import KIB, MIB, ByteRange, Digest, Listing, RemoteFile
 from hfdl_async.core.options import Options
-from hfdl_async.core.planning import Selection, decide, in_order, pieces, select
+from hfdl_async.core.pieces import pieces
+from hfdl_async.core.planning import Selection, decide, in_order, select
 from hfdl_async.net.pages import parse_entries
 
 SIZES = (1_000, 10_000, 100_000)

@@ -16,14 +16,11 @@ from hfdl_async.core.filetable import (
     remote_files,
 )
 from hfdl_async.core.finding import ABSENT, Finding, Found
-from hfdl_async.core.ledger import Ledger
 from hfdl_async.core.model import (
     GB,
     KIB,
     MB,
-    MIB,
     Action,
-    ByteRange,
     ListedFile,
     Listing,
     PlannedFile,
@@ -33,9 +30,7 @@ from hfdl_async.core.model import (
 from hfdl_async.core.options import Options
 from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
 
-SPLIT_FROM_BYTES = 32 * MIB  # below, a second connection costs more than it brings
 ONE_REQUEST_BYTES = 256 * KIB  # fetching that much takes hardly longer than asking for it
-PIECE_BYTES = 16 * MIB  # 8, 16 and 64 MiB are equally fast; small pieces keep the frontier moving
 
 SAFETY_BUFFER = 0.05  # of what is to be written, on top of what must stay free
 AUTO_FREE_BYTES = 5000 * MB
@@ -47,22 +42,6 @@ RISKY_SUFFIXES = (
     ".bin", ".ckpt", ".joblib", ".mar", ".nemo", ".p", ".pickle", ".pkl", ".pt", ".pth",
     ".py", ".pyc", ".so", ".dll", ".dylib",
 )  # fmt: skip
-
-
-def pieces(ledger: Ledger, *, big: bool = False) -> Iterator[ByteRange]:
-    """Yield what is missing, front to back, in requests of a size worth a round trip.
-
-    A *big* file is one that the user's threshold makes big; it is split whatever its size.
-    Borders lie on multiples of `PIECE_BYTES`, so that no two pieces share a cell of the grid.
-    """
-    for gap in ledger.missing():
-        start = gap.start
-        while start < gap.stop:
-            stop = gap.stop
-            if big or ledger.size >= SPLIT_FROM_BYTES:
-                stop = min(stop, (start // PIECE_BYTES + 1) * PIECE_BYTES)
-            yield ByteRange(start, stop)
-            start = stop
 
 
 @dataclass(frozen=True, slots=True)

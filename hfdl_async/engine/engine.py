@@ -249,7 +249,8 @@ class Run:
     async def _work(self) -> None:
         last: FileJob | None = None
         while self._workers <= self._workers_wanted():
-            work = self._schedule.take(last, connections=self._line.allowed)
+            line = self._line
+            work = self._schedule.take(last, connections=line.allowed, most_bytes=line.piece_bytes)
             if work is None:
                 if not await self._schedule.wait():
                     return

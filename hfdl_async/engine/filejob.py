@@ -16,7 +16,7 @@ import anyio
 
 from hfdl_async.core.ledger import Ledger
 from hfdl_async.core.model import MIB, ByteRange, PlannedFile, ResumeFacts
-from hfdl_async.core.planning import pieces
+from hfdl_async.core.pieces import pieces
 from hfdl_async.core.progress import ActiveFile, ConnectionView
 from hfdl_async.engine.line import Flow
 from hfdl_async.engine.ports import Part, Sink

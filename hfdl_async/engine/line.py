@@ -23,6 +23,7 @@ from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.core.peers import Pace
+from hfdl_async.core.pieces import piece_bytes
 from hfdl_async.core.progress import FlowState
 from hfdl_async.engine.gauge import Gauge
 from hfdl_async.engine.limiter import Limiter
@@ -162,6 +163,7 @@ class Line:
         self._watchers: list[Watcher] = []
         self._is_first_ramp = self._decision.mode == "RAMP0"
         self._answer_seconds = TICK_SECONDS  # the shortest so far
+        self._each = 0.0  # bytes per second that each connection has brought; 0: not known
         self._answers_per_tick = ANSWERS_PER_TICK
         self._outset = None if after_look is None else Outset(after_look)
         self._has_looked = after_look is None
@@ -174,6 +176,11 @@ class Line:
     def allowed(self) -> int:
         """How many connections there may be now."""
         return self.permits.target
+
+    @property
+    def piece_bytes(self) -> int:
+        """How much of a big file a connection had better ask for at once."""
+        return piece_bytes(self._each, self._answer_seconds)
 
     @property
     def busy(self) -> int:
@@ -371,6 +378,7 @@ class Line:
         self._cut_silent(now)
         used = self._machine_used()
         sample = self._measure()
+        self._each = sample.bytes / sample.dt / max(1.0, sample.busy)
         if (controller := self._law_after(sample, used / sample.dt)) is not None:
             self._begin_law(controller)
             return

@@ -17,6 +17,7 @@ import anyio
 
 from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.model import ByteRange, PlannedFile
+from hfdl_async.core.pieces import PIECE_BYTES, front_of
 from hfdl_async.engine.filejob import FileJob
 from hfdl_async.engine.wakeup import Wakeup
 
@@ -103,12 +104,19 @@ class Schedule:
         """Yield the jobs that are open or opening."""
         yield from self._jobs.values()
 
-    def take(self, last: FileJob | None = None, *, connections: int = 1) -> Opening | Piece | None:
+    def take(
+        self,
+        last: FileJob | None = None,
+        *,
+        connections: int = 1,
+        most_bytes: int = PIECE_BYTES,
+    ) -> Opening | Piece | None:
         """Return the next work, or None for now. A piece goes to `done` when its worker leaves it.
 
         Args:
             last: what the worker that asks has just worked on.
             connections: how many there may be: so many big files are fetched side by side.
+            most_bytes: how much of a big file to take at once.
         """
         while self._given:
             if not (piece := self._given.popleft()).is_stale():
@@ -118,9 +126,11 @@ class Schedule:
             return self._next_piece(last)
         if self._waiting_small:
             return self._begin(self._waiting_small.popleft(), small=True)
-        return self._next_of_big(last, connections) or self._next_of_small()
+        return self._next_of_big(last, connections, most_bytes) or self._next_of_small()
 
-    def _next_of_big(self, last: FileJob | None, connections: int) -> Opening | Piece | None:
+    def _next_of_big(
+        self, last: FileJob | None, connections: int, most_bytes: int
+    ) -> Opening | Piece | None:
         """Return a piece of a file that nobody works on, or a file to open, or any piece."""
         big = [job for job in self._with_pieces.values() if not job.small]
         job = min(big, key=lambda job: (job.workers, job is not last), default=None)
@@ -129,7 +139,7 @@ class Schedule:
             if self._waiting_big and self._opening_big + len(big) < most:
                 self._opening_big += 1
                 return self._begin(self._waiting_big.popleft(), small=False)
-        return None if job is None else self._next_piece(job)
+        return None if job is None else self._next_piece(job, most_bytes)
 
     def _next_of_small(self) -> Piece | None:
         job = next(iter(self._with_pieces.values()), None)
@@ -141,8 +151,14 @@ class Schedule:
         self._jobs[item.file.path] = job
         return Opening(job)
 
-    def _next_piece(self, job: FileJob) -> Piece:
-        piece = Piece(job, job.untaken.popleft(), job.epoch)
+    def _next_piece(self, job: FileJob, most_bytes: int | None = None) -> Piece:
+        span = job.untaken.popleft()
+        if most_bytes is not None and not job.whole:
+            front = front_of(span, most_bytes)
+            if rest := ByteRange(front.stop, span.stop):
+                job.untaken.appendleft(rest)
+            span = front
+        piece = Piece(job, span, job.epoch)
         job.workers += 1
         if not job.untaken:
             del self._with_pieces[job.file.path]

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hfdl_async.core.finding import ABSENT, Finding, Found
-from hfdl_async.core.ledger import CELL_BYTES, Ledger, cell_of
 from hfdl_async.core.model import (
     GIB,
     MB,
     MIB,
     Action,
-    ByteRange,
     Digest,
     ListedFile,
     Listing,
@@ -25,15 +20,12 @@ from hfdl_async.core.model import (
 from hfdl_async.core.options import Options
 from hfdl_async.core.planning import (
     AUTO_FREE_BYTES,
-    PIECE_BYTES,
-    SPLIT_FROM_BYTES,
     Decisions,
     Selection,
     check_space,
     decide,
     in_order,
     is_risky,
-    pieces,
     select,
     without_risky,
 )
@@ -41,54 +33,6 @@ from hfdl_async.core.state import Receipt
 from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
 
 ROOT = Path("/d/name")
-
-# -- pieces ----------------------------------------------------------------------------------
-
-
-@st.composite
-def ledgers(draw: st.DrawFn) -> Ledger:
-    size = draw(st.integers(0, 12) | st.integers(0, 6 * PIECE_BYTES))
-    near = st.sampled_from([cell * CELL_BYTES + off for cell in range(13) for off in (-1, 0, 1)])
-    offset = (st.integers(0, size) | near).map(lambda value: max(0, min(value, size)))
-    pairs = draw(st.lists(st.tuples(offset, offset), max_size=5))
-    return Ledger.of(size, [ByteRange(min(pair), max(pair)) for pair in pairs])
-
-
-@given(ledgers(), st.booleans())
-def test_pieces_cover_exactly_what_is_missing(ledger: Ledger, big: bool) -> None:
-    cut = list(pieces(ledger, big=big))
-    assert all(cut)
-    assert sum(map(len, cut)) == ledger.size - ledger.covered
-    assert cut == sorted(cut)
-    filled = ledger
-    for piece in cut:
-        filled = filled.add(piece)
-    assert filled.complete
-
-
-@given(ledgers())
-def test_no_two_pieces_of_a_split_file_share_a_cell_unless_a_gap_lies_between(
-    ledger: Ledger,
-) -> None:
-    cut = list(pieces(ledger, big=True))
-    for earlier, later in pairwise(cut):
-        if earlier.stop == later.start:
-            assert cell_of(earlier.stop - 1) != cell_of(later.start)
-
-
-@given(ledgers())
-def test_pieces_are_of_a_size_worth_a_round_trip(ledger: Ledger) -> None:
-    assert all(len(piece) <= PIECE_BYTES for piece in pieces(ledger, big=True))
-    inside = [piece for piece in pieces(ledger) if piece.start % PIECE_BYTES]
-    assert all(piece.start in {gap.start for gap in ledger.missing()} for piece in inside)
-
-
-def test_files_are_split_from_the_size_where_it_pays() -> None:
-    assert list(pieces(Ledger(SPLIT_FROM_BYTES - 1))) == [ByteRange(0, SPLIT_FROM_BYTES - 1)]
-    assert len(list(pieces(Ledger(SPLIT_FROM_BYTES)))) == 2
-    assert len(list(pieces(Ledger(SPLIT_FROM_BYTES - 1), big=True))) == 2
-    assert PIECE_BYTES % CELL_BYTES == 0
-
 
 # -- selecting -------------------------------------------------------------------------------
 

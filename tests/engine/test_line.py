@@ -14,6 +14,8 @@ from hfdl_async.core.control.opening import (
     Look,
 )
 from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
+from hfdl_async.core.ledger import CELL_BYTES
+from hfdl_async.core.pieces import PIECE_BYTES
 from hfdl_async.engine.line import Cut, Flow, Line, Outlook
 from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS
 from hfdl_async.testing.fakes import ManualClock
@@ -458,6 +460,28 @@ async def test_processors_that_a_few_connections_fill_later_begin_the_law_anew_o
         group.cancel_scope.cancel()
     assert laws == begun
     assert line.allowed == begun[-1]
+
+
+async def test_less_is_asked_for_at_once_where_answers_are_quick_and_each_connection_is_slow() -> (
+    None
+):
+    wired = Wired()
+    line, clock = wired.line, wired.clock
+    assert line.piece_bytes == PIECE_BYTES  # nothing is known
+    flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2)]
+    clock.advance(0.001)
+    for flow in flows:
+        flow.listen(clock.monotonic())
+        line.received(flow, CELL_BYTES // 4, clock.monotonic())
+    line.end(flows.pop(), failed=False)
+    flows.append(line.begin(anyio.CancelScope(), silence_seconds=30))
+    clock.advance(0.999)
+    line.tick()
+    assert line.piece_bytes == CELL_BYTES  # a quarter of a cell a second, each
+    line.received(flows[0], 20 * CELL_BYTES, clock.monotonic())
+    clock.advance(1.0)
+    line.tick()
+    assert line.piece_bytes == PIECE_BYTES
 
 
 async def test_where_answers_are_what_is_waited_for_the_first_ramp_ticks_twice_as_long() -> None:

@@ -5,8 +5,10 @@ import pytest
 
 from hfdl_async.core.control.config import SMALL_REQUEST_BYTES
 from hfdl_async.core.controller import FixedController
+from hfdl_async.core.ledger import CELL_BYTES
 from hfdl_async.core.model import MIB, ByteRange, PlannedFile
-from hfdl_async.core.planning import PIECE_BYTES, in_order
+from hfdl_async.core.pieces import PIECE_BYTES
+from hfdl_async.core.planning import in_order
 from hfdl_async.engine.schedule import BIG_FILES_AT_ONCE, Opening, Piece, Schedule
 from hfdl_async.testing.fakes import ManualClock, MemorySink, MemorySource, MemoryStore, remote_file
 from tests.engine.rig import Rig, fetch
@@ -66,6 +68,29 @@ async def test_a_big_file_is_handed_out_front_to_back_before_the_next_one_is_ope
     pieces = [schedule.take() for _ in range(3)]
     assert [piece.span.start for piece in pieces if isinstance(piece, Piece)] == [0, 200, 400]
     assert path(schedule.take()) == "y"
+
+
+async def test_a_piece_of_a_big_file_is_handed_out_in_two_where_less_is_asked_for() -> None:
+    items = [fetch("x", bytes(2 * PIECE_BYTES)), fetch("a", b"a" * 99)]
+    schedule, sink = scheduled(*items), MemorySink()
+    small = schedule.take()
+    await opened(schedule, small, sink)
+    await opened(schedule, schedule.take(), sink)
+    assert small is not None
+    whole = schedule.take(small.job, most_bytes=CELL_BYTES)
+    assert isinstance(whole, Piece)
+    assert whole.span == ByteRange(0, 99)
+    spans = []
+    for most_bytes in (CELL_BYTES, PIECE_BYTES, PIECE_BYTES):
+        piece = schedule.take(most_bytes=most_bytes)
+        assert isinstance(piece, Piece)
+        spans.append(piece.span)
+    assert spans == [
+        ByteRange(0, CELL_BYTES),
+        ByteRange(CELL_BYTES, PIECE_BYTES),
+        ByteRange(PIECE_BYTES, 2 * PIECE_BYTES),
+    ]
+    assert schedule.take() is None
 
 
 async def test_only_so_many_big_files_are_opened_at_once() -> None:
