@@ -138,6 +138,7 @@ class Download:
             duration_seconds=self._services.clock.monotonic() - tally.started_at,
             peak_connections=tally.peak_connections,
             warnings=(*(known.warnings if known else ()), *self._told),
+            error=verdict.error,
         )
 
 

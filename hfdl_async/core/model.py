@@ -361,20 +361,19 @@ class FileReport:
 
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form; `error` is null for a good file."""
-        error = None
-        if self.error is not None:
-            error = {
-                "class": self.error.kind,
-                "message": self.error.message,
-                "hint": self.error.hint,
-            }
         return {
             "path": self.path,
             "size_bytes": self.size_bytes,
             "status": self.status,
             "digest": self.digest.to_dict() if self.digest else None,
-            "error": error,
+            "error": _error_dict(self.error),
         }
+
+
+def _error_dict(error: HfdlError | None) -> dict[str, object] | None:
+    if error is None:
+        return None
+    return {"class": error.kind, "message": error.message, "hint": error.hint}
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,7 +398,10 @@ class RequestCounts:
 
 @dataclass(frozen=True, slots=True)
 class Report(os.PathLike[str]):
-    """What a run achieved; also usable as the path of the folder it filled."""
+    """What a run achieved; also usable as the path of the folder it filled.
+
+    `error` is what ended it, or what the failures of its files add up to.
+    """
 
     repo: RepoRef
     status: RunStatus
@@ -412,6 +414,11 @@ class Report(os.PathLike[str]):
     duration_seconds: float = 0.0
     peak_connections: int = 0
     warnings: tuple[str, ...] = ()
+    error: HfdlError | None = None
+
+    def __bool__(self) -> bool:
+        """Return True: a run that ended before it knew its files has a report, too."""
+        return True
 
     def __fspath__(self) -> str:
         if self.path is None:
@@ -475,6 +482,7 @@ class Report(os.PathLike[str]):
             "mean_rate_bytes_per_second": round(self.mean_rate_bytes_per_second, 1),
             "peak_connections": self.peak_connections,
             "warnings": list(self.warnings),
+            "error": _error_dict(self.error),
         }
 
 

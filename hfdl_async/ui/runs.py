@@ -221,7 +221,7 @@ def failed(
     out.say("\n".join(error_lines(error, report)))
     if settings.json and error.kind != "usage":
         known = report or Report(RepoRef(repo), "failed", error.exit_code)
-        _print_json(replace(known, exit_code=error.exit_code))
+        _print_json(replace(known, exit_code=error.exit_code, error=error))
     return error.exit_code
 
 

@@ -127,6 +127,7 @@ REPORT = Report(
     duration_seconds=2.0,
     peak_connections=8,
     warnings=("w",),
+    error=IntegrityError("b: wrong", hint="try again"),
 )
 
 
@@ -163,7 +164,14 @@ def test_a_report_prints_exactly_the_frozen_fields() -> None:
         "mean_rate_bytes_per_second": 40.0,
         "peak_connections": 8,
         "warnings": ["w"],
+        "error": {"class": "integrity", "message": "b: wrong", "hint": "try again"},
     }
+
+
+def test_a_report_of_no_files_is_a_report() -> None:
+    report = Report(REPO, "failed", 4)
+    assert report
+    assert (len(report), report.to_dict()["error"]) == (0, None)
 
 
 def test_a_report_is_a_path_and_finds_its_files() -> None:

@@ -260,7 +260,12 @@ def test_a_failure_with_json_prints_a_report_but_a_usage_error_does_not(run: Run
     report = json.loads(output)
     assert (code, report["exit_code"], report["status"]) == (4, 4, "failed")
     assert report["commit"] is None
-    assert "error: " in errors
+    assert report["endpoint"].startswith("http://127.0.0.1:")
+    assert report["path"].endswith("nothing")
+    assert report["requests"]["api"] >= 1
+    told = report["error"]
+    assert told["class"] == "not-found"
+    assert errors.splitlines() == [f"error: {told['message']}", f"hint: {told['hint']}"]
     code, output, _ = run("org/model", "--json", "--connections", "many")
     assert (code, output) == (2, "")
 
