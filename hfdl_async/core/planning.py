@@ -334,4 +334,6 @@ def check_space(
 
 def amount(size: int) -> str:
     """Return *size* for people, in the decimal units of every display."""
+    if size < MB // 10:
+        return f"{size} bytes"
     return f"{size / GB:.2f} GB" if size >= GB // 10 else f"{size / MB:.1f} MB"

@@ -59,6 +59,12 @@ def is_link(found: os.stat_result) -> bool:
     return stat.S_ISLNK(found.st_mode) or bool(attributes & _REPARSE_POINT)
 
 
+def allocated_bytes(found: os.stat_result) -> int:
+    """Return the bytes of disk that a file takes up: none of its holes, all that is reserved."""
+    blocks: int | None = getattr(found, "st_blocks", None)  # Windows does not say
+    return found.st_size if blocks is None else blocks * 512
+
+
 def no_such_way(path: str) -> OSError:
     """Return the error of a name that is a link where none may be."""
     return OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)

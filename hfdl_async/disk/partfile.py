@@ -22,7 +22,7 @@ from anyio import to_thread
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
 from hfdl_async.core.model import MIB, ByteRange, Digest, RemoteFile, ResumeFacts
 from hfdl_async.core.state import Claim, Record, encode_record
-from hfdl_async.disk.calls import Buffer, Calls, Folder
+from hfdl_async.disk.calls import Buffer, Calls, Folder, allocated_bytes
 from hfdl_async.disk.cells import Cells
 from hfdl_async.disk.descriptor import Descriptor
 from hfdl_async.disk.hashing import SLICE_BYTES, Hasher, new_hasher, read_slice
@@ -31,7 +31,7 @@ from hfdl_async.disk.partopen import OpenedPart, remove_part
 from hfdl_async.disk.reserving import Reserve
 from hfdl_async.disk.settled import Settled, identity_of
 from hfdl_async.disk.statefiles import write_state
-from hfdl_async.disk.trouble import translate, translated
+from hfdl_async.disk.trouble import explain, translate, translated
 from hfdl_async.errors import HfdlError
 
 PROVE_CLAIMS = SLICE_BYTES // CELL_BYTES  # per hop
@@ -229,11 +229,14 @@ class PartFile:
         return True
 
     def _write(self, span: ByteRange, pieces: Sequence[Buffer]) -> None:
-        needed = self._file.size_bytes - self._ledger.covered
-        with translated(self._path, needed=needed), self._descriptor.use() as fd:
-            self._reserve.before_write(fd, span)
-            self._cells.before_write(span)
-            self._calls.write_at(fd, pieces, span.start)
+        with translated(self._path), self._descriptor.use() as fd:
+            try:
+                self._reserve.before_write(fd, span)
+                self._cells.before_write(span)
+                self._calls.write_at(fd, pieces, span.start)
+            except OSError as error:
+                lacking = self._file.size_bytes - allocated_bytes(os.fstat(fd))
+                raise explain(error, self._path, needed=max(0, lacking)) from error
             self._cells.after_write(span, pieces)
 
     def _raise_if_broken(self) -> None:

@@ -18,7 +18,7 @@ from hfdl_async.core.finding import ABSENT, FITS, Finding, Found
 from hfdl_async.core.model import Algorithm, RemoteFile
 from hfdl_async.core.packing import Packed, stamp_of, unpack, wanted_digest
 from hfdl_async.core.state import Receipt
-from hfdl_async.disk.calls import Calls, Folder, is_link
+from hfdl_async.disk.calls import Calls, Folder, allocated_bytes, is_link
 from hfdl_async.disk.crew import for_each
 from hfdl_async.disk.folder import PARTS, folder_at, rows_by_folder, split_path
 from hfdl_async.disk.memorypart import IN_MEMORY_BYTES
@@ -150,19 +150,13 @@ def leftover_parts(
             if kept.part in names:
                 claims = read_claims(calls, parts, kept, file, None) or ()
                 try:
-                    taken = _allocated(calls.look(parts, kept.part))
+                    taken = allocated_bytes(calls.look(parts, kept.part))
                 except FileNotFoundError:
                     continue  # somebody else has finished it
                 left[file.path] = Leftover(sum(claim.length for claim in claims), taken)
     finally:
         calls.close_folder(parts)
     return left
-
-
-def _allocated(found: os.stat_result) -> int:
-    """Return the bytes of disk that a file takes up: none of its holes, all that is reserved."""
-    blocks: int | None = getattr(found, "st_blocks", None)  # Windows does not say
-    return found.st_size if blocks is None else blocks * 512
 
 
 def _status_at(calls: Calls, root: Folder, path: str, *, follow: bool) -> os.stat_result | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hfdl_async.core.names import shown
+from hfdl_async.core.planning import amount
 from hfdl_async.core.sealed import StateRefused
 from hfdl_async.errors import HfdlError, StorageError, UnsafeError
 
@@ -38,7 +39,7 @@ _FOR_EVERY_FILE.add(getattr(errno, "ESTALE", -2))
 def translate(error: OSError, subject: str, *, needed: int = 0, free: int = -1) -> HfdlError:
     """Return the error of ours for *error* at *subject* (a path, as it is).
 
-    *needed* and *free* are bytes, where they are known.
+    *needed* is how many bytes of disk it takes still, *free* how many there are; where known.
     """
     name = shown(subject)
     if error.errno == errno.ELOOP:
@@ -47,8 +48,8 @@ def translate(error: OSError, subject: str, *, needed: int = 0, free: int = -1) 
             hint="remove the link, or pass --allow symlinks",
         )
     if error.errno in _NO_ROOM:
-        figures = f", {needed} bytes are needed" if needed else ""
-        figures += f", {free} bytes are free" if free >= 0 else ""
+        figures = f", {amount(needed)} are needed" if needed else ""
+        figures += f", {amount(free)} are free" if free >= 0 else ""
         return StorageError(
             f"{name}: {_NO_ROOM[error.errno]}{figures}",
             hint="free some space, then run the same command to go on where it stopped",

@@ -189,6 +189,17 @@ async def test_after_a_failed_sync_nothing_since_the_last_claim_is_believed(benc
     await part.discard()
 
 
+async def test_on_a_full_disk_it_says_how_much_more_is_needed_than_the_part_takes_up(
+    bench: Bench,
+) -> None:
+    part = await bench.open()
+    os.truncate(bench.part_path, MIB)  # as if no more had been reserved
+    bench.fail_next("write", errno.ENOSPC)
+    with pytest.raises(StorageError, match=r"full, 9\.4 MB are needed, .+ are free"):
+        await part.write(MIB, [DATA[MIB : 2 * MIB]])
+    await part.discard()
+
+
 async def test_a_failed_sync_of_the_record_keeps_the_old_claims(bench: Bench) -> None:
     part = await bench.open()
     await part.write(0, [DATA[:MIB]])

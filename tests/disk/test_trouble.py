@@ -13,10 +13,10 @@ from hfdl_async.errors import StorageError, UnsafeError
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_no_room_says_how_much_is_needed_and_free(number: int) -> None:
-    error = translate(OSError(number, "x"), "/d/file", needed=123, free=45)
+    error = translate(OSError(number, "x"), "/d/file", needed=12_000_000, free=45)
     assert isinstance(error, StorageError)
     assert "/d/file" in error.message
-    assert "123 bytes are needed" in error.message
+    assert "12.0 MB are needed" in error.message
     assert "45 bytes are free" in error.message
 
 
@@ -45,7 +45,7 @@ def test_what_is_unknown_keeps_the_words_of_the_system() -> None:
 
 def test_a_block_translates_and_keeps_the_cause(tmp_path: Path) -> None:
     with (
-        pytest.raises(StorageError, match="bytes are free") as failed,
+        pytest.raises(StorageError, match="are free") as failed,
         translated(str(tmp_path / "x"), needed=1),
     ):
         raise OSError(errno.ENOSPC, "full")
