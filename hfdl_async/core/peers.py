@@ -65,6 +65,10 @@ class Pace:
         since = max(self.first_byte_at, first * SLOT_SECONDS)
         return received / max(least_seconds, now - since)
 
+    def is_settled(self, now: float) -> bool:
+        """Return whether `recent_rate` has something to go by."""
+        return self.first_byte_at is not None and now - self.first_byte_at >= SLOT_SECONDS
+
     def may_be_judged(self, now: float) -> bool:
         """Return whether it had time enough to come up to speed."""
         if now - self.started_at >= EXEMPT_AFTER_START_SECONDS:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
-from hfdl_async.core.model import MIB, ByteRange
+from hfdl_async.core.model import KIB, MIB, ByteRange
 
 SPLIT_FROM_BYTES = 32 * MIB  # below, a second connection costs more than it brings
+ONE_REQUEST_BYTES = 256 * KIB  # fetching that much takes hardly longer than asking for it
 PIECE_BYTES = 16 * MIB  # 8, 16 and 64 MiB are equally fast; small pieces keep the frontier moving
 
 WORTH_SECONDS = 0.25  # that a shorter request has to last, and
@@ -24,7 +25,7 @@ def pieces(ledger: Ledger, *, big: bool = False) -> Iterator[ByteRange]:
     """Yield what is missing, front to back, in requests of a size worth a round trip.
 
     A *big* file is one that the user's threshold makes big; it is split whatever its size.
-    Borders lie on multiples of `PIECE_BYTES`.
+    Borders lie on multiples of `PIECE_BYTES`; what is taken at once may be the `front_of` that.
     """
     for gap in ledger.missing():
         if big or ledger.size >= SPLIT_FROM_BYTES:

@@ -18,7 +18,6 @@ from hfdl_async.core.filetable import (
 from hfdl_async.core.finding import ABSENT, Finding, Found
 from hfdl_async.core.model import (
     GB,
-    KIB,
     MB,
     Action,
     ListedFile,
@@ -28,9 +27,8 @@ from hfdl_async.core.model import (
     RemoteFile,
 )
 from hfdl_async.core.options import Options
+from hfdl_async.core.pieces import ONE_REQUEST_BYTES
 from hfdl_async.errors import NotFoundError, StorageError, UnsafeError
-
-ONE_REQUEST_BYTES = 256 * KIB  # fetching that much takes hardly longer than asking for it
 
 SAFETY_BUFFER = 0.05  # of what is to be written, on top of what must stay free
 AUTO_FREE_BYTES = 5000 * MB

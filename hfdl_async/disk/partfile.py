@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -235,9 +236,15 @@ class PartFile:
                 self._cells.before_write(span)
                 self._calls.write_at(fd, pieces, span.start)
             except OSError as error:
-                lacking = self._file.size_bytes - allocated_bytes(os.fstat(fd))
-                raise explain(error, self._path, needed=max(0, lacking)) from error
+                raise explain(error, self._path, needed=self._lacking(fd)) from error
             self._cells.after_write(span, pieces)
+
+    def _lacking(self, fd: int) -> int:
+        """Return how many more bytes of disk the part needs."""
+        here = self._ledger.covered
+        with suppress(OSError):
+            here = max(here, allocated_bytes(os.fstat(fd)))  # not all file systems count at once
+        return max(0, self._file.size_bytes - here)
 
     def _raise_if_broken(self) -> None:
         if self._broken is not None:

@@ -35,12 +35,14 @@ class Gauge:
         self._was_slow = False  # the disk, in the tick before
         self.begin()
 
-    def begin(self) -> None:
-        """Begin a tick: what was counted so far is forgotten."""
+    def begin(self, *, keep_complaints: bool = False) -> None:
+        """Begin a tick: what was counted so far is forgotten, but for complaints if told so."""
         self._started_at = self._counted_at = self._clock.monotonic()
         self._loop_before = self._loop_seconds()
-        self.bytes = self.done = self.failed = self.throttled = self.replaced = 0
-        self.retry_after = 0.0
+        self.bytes = self.done = self.replaced = 0
+        if not keep_complaints:
+            self.failed = self.throttled = 0
+            self.retry_after = 0.0
         self.busy_high = self._busy
         self._busy_seconds = self._writing_seconds = 0.0
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
+from statistics import median
 
 import anyio
 
@@ -23,7 +24,7 @@ from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.core.peers import Pace
-from hfdl_async.core.pieces import piece_bytes
+from hfdl_async.core.pieces import ONE_REQUEST_BYTES, PIECE_BYTES, piece_bytes
 from hfdl_async.core.progress import FlowState
 from hfdl_async.engine.gauge import Gauge
 from hfdl_async.engine.limiter import Limiter
@@ -69,6 +70,11 @@ class Flow:
     def answer_seconds(self) -> float | None:
         """How long it took from the request to its content, None while there is none."""
         return None if self.answered_at is None else self.answered_at - self.pace.started_at
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it is over as soon as it is answered."""
+        return self.span is not None and len(self.span) <= ONE_REQUEST_BYTES
 
     @property
     def state(self) -> FlowState:
@@ -163,7 +169,6 @@ class Line:
         self._watchers: list[Watcher] = []
         self._is_first_ramp = self._decision.mode == "RAMP0"
         self._answer_seconds = TICK_SECONDS  # the shortest so far
-        self._each = 0.0  # bytes per second that each connection has brought; 0: not known
         self._answers_per_tick = ANSWERS_PER_TICK
         self._outset = None if after_look is None else Outset(after_look)
         self._has_looked = after_look is None
@@ -180,7 +185,12 @@ class Line:
     @property
     def piece_bytes(self) -> int:
         """How much of a big file a connection had better ask for at once."""
-        return piece_bytes(self._each, self._answer_seconds)
+        now = self._clock.monotonic()
+        known = [flow for flow in self._flows if not flow.is_brief and flow.pace.is_settled(now)]
+        answers = [flow.answer_seconds for flow in known if flow.answer_seconds is not None]
+        if not answers or self.permits.starts.rate is not None:  # then requests are what is dear
+            return PIECE_BYTES
+        return piece_bytes(median(flow.pace.recent_rate(now) for flow in known), median(answers))
 
     @property
     def busy(self) -> int:
@@ -284,7 +294,8 @@ class Line:
                 self.permits.aim(few)
                 self._tell_tick()  # so that workers come for them
                 began = self._clock.monotonic()
-                self._begin_tick()  # what one has brought says nothing of the few
+                # What one has brought says nothing of the few.
+                self._begin_tick(keep_complaints=True)
             await self._clock.sleep(GLANCE_SECONDS)
             look = self._look(self._clock.monotonic() - began)
         self._has_looked = True
@@ -292,10 +303,15 @@ class Line:
         if look.waits_for_answers:
             self._answers_per_tick = SMALL_ANSWERS_PER_TICK
         self._begin_law(outset.first(look))
+        self._tell_tick()
+        self._begin_tick(keep_complaints=True)
 
     def _law_after(self, sample: Sample, machine_share: float) -> Controller | None:
-        """Return the law that takes over where the first ramp shows a machine that is full."""
-        if self._outset is None or not self._is_first_ramp:
+        """Return the law that takes over where the first ramp shows a machine that is full.
+
+        Or where it is not full after all, whatever the present law has come to.
+        """
+        if self._outset is None or not (self._is_first_ramp or self._outset.is_trying):
             return None
         look = Look(
             sample.dt,
@@ -304,18 +320,19 @@ class Line:
             machine_share=machine_share,
             connections=sample.busy,
         )
-        return self._outset.again(look)
+        return self._outset.again(look, sample, self.permits.target)
 
     def _begin_law(self, controller: Controller) -> None:
-        """Let *controller* decide from here on. It is told of no connection but its own.
+        """Let *controller* decide from here on; the connections that it has no use for go at once.
 
-        Those that are too many go at once: what they brought would be taken for the work of fewer.
+        What they bring would be taken for the work of fewer.
         """
         self._controller = controller
-        self._take(controller.start(), is_first=True)
+        decision = controller.start()
+        self._is_first_ramp = decision.mode in _RAMPS
+        self.permits.starts.rate = decision.start_rate
+        self._take(decision, is_first=True)
         self.follow()
-        self._tell_tick()
-        self._begin_tick()
 
     def _look(self, seconds: float) -> Look:
         """Return what the requests so far have shown."""
@@ -378,12 +395,12 @@ class Line:
         self._cut_silent(now)
         used = self._machine_used()
         sample = self._measure()
-        self._each = sample.bytes / sample.dt / max(1.0, sample.busy)
+        before = self.permits.target
         if (controller := self._law_after(sample, used / sample.dt)) is not None:
             self._begin_law(controller)
-            return
-        self._apply(self._controller.observe(sample))
-        self.follow()
+        if self.permits.target >= before:  # else it is of more connections than the law has
+            self._apply(self._controller.observe(sample))
+            self.follow()
         self._tell_tick()
 
     def _tell_tick(self) -> None:
@@ -398,7 +415,8 @@ class Line:
         if not surplus:
             return
         # The newest first: they have the most of their ranges still before them.
-        for flow in [flow for flow in reversed(self._flows) if not flow.whole][:surplus]:
+        may_be_cut = [flow for flow in reversed(self._flows) if not (flow.whole or flow.is_brief)]
+        for flow in may_be_cut[:surplus]:
             flow.cut("fewer connections are wanted", Cut.SURPLUS)
 
     def _measure(self) -> Sample:
@@ -434,8 +452,8 @@ class Line:
         """Return the processor time since the tick began, over the number of processors."""
         return self._machine_seconds() - self._machine_before
 
-    def _begin_tick(self) -> None:
-        self._gauge.begin()
+    def _begin_tick(self, *, keep_complaints: bool = False) -> None:
+        self._gauge.begin(keep_complaints=keep_complaints)
         self._machine_before = self._machine_seconds()
 
     def _apply(self, decision: Decision) -> None:

@@ -9,6 +9,7 @@ takes over. A location that refuses is forgotten once, by the first worker that 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 import anyio
@@ -100,8 +101,9 @@ class HubSource:
             asked = None if whole else span
             answer = await self._ask(known, file, asked, fresh)
             return answer, await self._admitted(known, answer, file, span, whole=whole)
-        except BaseException:
-            self.end(file, span, complete=False, failed=True)
+        except BaseException as error:
+            called_off = isinstance(error, asyncio.CancelledError)
+            self.end(file, span, complete=False, failed=not called_off)
             raise
 
     def end(self, file: RemoteFile, span: ByteRange, *, complete: bool, failed: bool) -> None:

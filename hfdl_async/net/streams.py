@@ -6,6 +6,7 @@ leaving the block early drops the connection at once.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -59,12 +60,13 @@ class Stream(AbstractAsyncContextManager["Stream"]):
             # Not drained: what comes after the last wanted byte is nothing we asked for.
             self._answer.close()
             self._answer = None
-            # Whoever leaves early of his own will, because others fetch the rest, failed nothing.
+            # Whoever leaves early or is called off, because others fetch the rest, failed nothing.
             self._source.end(
                 self._file,
                 self._span,
                 complete=self._offset == self._span.stop,
-                failed=self._ended_early or error is not None,
+                failed=self._ended_early
+                or (error is not None and not isinstance(error, asyncio.CancelledError)),
             )
 
     def __aiter__(self) -> Stream:

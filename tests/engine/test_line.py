@@ -15,6 +15,7 @@ from hfdl_async.core.control.opening import (
 )
 from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
 from hfdl_async.core.ledger import CELL_BYTES
+from hfdl_async.core.model import ByteRange
 from hfdl_async.core.pieces import PIECE_BYTES
 from hfdl_async.engine.line import Cut, Flow, Line, Outlook
 from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS
@@ -467,21 +468,119 @@ async def test_less_is_asked_for_at_once_where_answers_are_quick_and_each_connec
 ):
     wired = Wired()
     line, clock = wired.line, wired.clock
-    assert line.piece_bytes == PIECE_BYTES  # nothing is known
-    flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2)]
-    clock.advance(0.001)
+    flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(3)]
+    clock.advance(0.002)
     for flow in flows:
         flow.listen(clock.monotonic())
         line.received(flow, CELL_BYTES // 4, clock.monotonic())
-    line.end(flows.pop(), failed=False)
-    flows.append(line.begin(anyio.CancelScope(), silence_seconds=30))
-    clock.advance(0.999)
-    line.tick()
-    assert line.piece_bytes == CELL_BYTES  # a quarter of a cell a second, each
+    flows[0].span = ByteRange(0, 1000)  # over as soon as it is answered: it says nothing
     line.received(flows[0], 20 * CELL_BYTES, clock.monotonic())
-    clock.advance(1.0)
-    line.tick()
+    assert line.piece_bytes == PIECE_BYTES  # nothing is known so soon
+    clock.advance(0.5)
+    assert line.piece_bytes == CELL_BYTES  # half a cell a second, each
+    line.permits.starts.rate = 2.0
+    assert line.piece_bytes == PIECE_BYTES  # each request is one of few
+    line.permits.starts.rate = None
+    for flow in flows:
+        line.received(flow, 20 * CELL_BYTES, clock.monotonic())
+    clock.advance(0.1)
     assert line.piece_bytes == PIECE_BYTES
+    for flow in flows:
+        line.end(flow, failed=False)
+    assert line.piece_bytes == PIECE_BYTES
+
+
+async def test_what_is_over_as_soon_as_it_is_answered_is_not_cut() -> None:
+    wired = Wired(Recorder(target=3))
+    line, clock = wired.line, wired.clock
+    line.tick()
+    flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(3)]
+    flows[2].span, flows[1].span = ByteRange(0, 1000), ByteRange(0, 10**9)
+    wired.controller.target = 1
+    line.tick()
+    clock.advance(RETIRE_SECONDS)
+    line.follow()
+    assert [flow.cut_kind for flow in flows] == [Cut.SURPLUS, Cut.SURPLUS, None]
+
+
+async def test_a_law_is_told_of_no_tick_in_which_there_were_more_connections_than_it_wants() -> (
+    None
+):
+    clock = ManualClock()
+    used, laws = 0.0, list[Recorder]()
+
+    def after(look: Look) -> Recorder:
+        laws.append(Recorder(1 if look.fills_the_machine else 4, mode="RAMP0"))
+        return laws[-1]
+
+    line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(4)]
+        await clock.sleep(2 * FIRST_LOOK_SECONDS)
+        for _ in range(10):
+            used += 0.1
+            line.received(flows[0], FULL_BYTES_PER_SECOND // 5, clock.monotonic())
+            await clock.sleep(0.1)
+            if len(laws) == 2:
+                break
+        began = clock.monotonic()
+        assert [flow.cut_kind for flow in flows] == [None, *[Cut.SURPLUS] * 3]
+        for flow in flows[1:]:
+            line.end(flow, failed=False)
+        for _ in range(20):
+            line.received(flows[0], FULL_BYTES_PER_SECOND // 5, clock.monotonic())
+            await clock.sleep(0.1)
+        group.cancel_scope.cancel()
+    first = laws[1].seen[0]
+    assert first.t - first.dt >= began - 0.1 - 1e-6
+    assert first.busy <= 2.0
+
+
+async def test_what_a_server_complains_of_during_the_first_look_is_told_to_the_law() -> None:
+    clock = ManualClock()
+    recorder = Recorder(8, mode="RAMP0")
+    line = Line(Recorder(8), clock, after_look=lambda look: recorder)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        refused, flow = (line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2))
+        line.received(flow, 1000, clock.monotonic())
+        await clock.sleep(0.01)
+        line.end(refused, failed=True, throttled=3.0)
+        await clock.sleep(1.0)
+        group.cancel_scope.cancel()
+    first = recorder.seen[0]
+    assert (first.throttled, first.retry_after, first.bytes) == (1, 3.0, 0)
+
+
+async def test_a_complaint_during_a_trial_is_answered_by_the_usual_law() -> None:
+    clock = ManualClock()
+    used, laws = 0.0, list[Recorder]()
+
+    def after(look: Look) -> Recorder:
+        laws.append(Recorder(1 if look.fills_the_machine else 4, mode="RAMP0"))
+        return laws[-1]
+
+    line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
+    async with anyio.create_task_group() as group:
+        group.start_soon(line.run)
+        flow, other = (line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2))
+        await clock.sleep(2 * FIRST_LOOK_SECONDS)
+        for _ in range(10):
+            used += 0.1
+            line.received(flow, FULL_BYTES_PER_SECOND // 5, clock.monotonic())
+            await clock.sleep(0.1)
+            if len(laws) == 2:
+                break
+        laws[1].mode = "HOLD"  # whatever it has come to
+        await clock.sleep(2 * TICK_SECONDS)  # the other one has not gone yet: these say nothing
+        assert len(laws) == 2
+        line.end(other, failed=True, throttled=1.0)
+        await clock.sleep(2 * TICK_SECONDS)
+        assert line.allowed == 4
+        group.cancel_scope.cancel()
+    assert laws[2].seen[0].throttled == 1
+    assert not any(sample.throttled for sample in laws[1].seen)
 
 
 async def test_where_answers_are_what_is_waited_for_the_first_ramp_ticks_twice_as_long() -> None:

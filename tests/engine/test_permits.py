@@ -163,3 +163,12 @@ async def test_a_permit_is_given_back_by_who_is_cancelled_while_he_waits_for_his
         assert permits.held == 1
         group.cancel_scope.cancel()
     assert permits.held == 0
+
+
+async def test_those_above_a_number_that_holds_at_once_are_surplus_from_then_on() -> None:
+    clock = ManualClock(auto=False)
+    permits = Permits(clock, 16)
+    permits.aim(8)
+    assert permits.surplus(10) == 0  # they have two seconds
+    permits.aim(2, at_once=True)
+    assert permits.surplus(10) == 8

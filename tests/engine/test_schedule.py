@@ -93,6 +93,36 @@ async def test_a_piece_of_a_big_file_is_handed_out_in_two_where_less_is_asked_fo
     assert schedule.take() is None
 
 
+async def test_what_comes_in_one_stream_is_never_cut() -> None:
+    schedule, sink = scheduled(fetch("x", bytes(2 * PIECE_BYTES))), MemorySink()
+    work = schedule.take()
+    await opened(schedule, work, sink)
+    assert work is not None
+    work.job.whole = True
+    await work.job.start_over()
+    schedule.offer(work.job)
+    piece = schedule.take(most_bytes=CELL_BYTES)
+    assert isinstance(piece, Piece)
+    assert piece.span == ByteRange(0, 2 * PIECE_BYTES)
+
+
+async def test_pieces_are_shorter_once_connections_are_known_to_be_slow_and_answers_quick() -> None:
+    clock = ManualClock()
+    source = MemorySource({}, chunk_bytes=MIB, clock=clock, chunk_seconds=0.05)
+    rig = Rig(
+        {"x": bytes(6 * PIECE_BYTES)},
+        source=source,
+        clock=clock,
+        threshold_bytes=MIB,
+        controller=FixedController(3),
+    )
+    await rig.run()
+    assert rig.statuses() == {"x": "downloaded"}
+    lengths = [len(span) for span in source.spans("x")]
+    assert lengths[:3] == [PIECE_BYTES] * 3
+    assert CELL_BYTES in lengths[3:6]
+
+
 async def test_only_so_many_big_files_are_opened_at_once() -> None:
     items = [fetch(f"big{number}", BIG + bytes([number])) for number in range(4)]
     schedule, sink = scheduled(*items), MemorySink()

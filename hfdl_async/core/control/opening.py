@@ -27,7 +27,6 @@ FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
 IN_A_FULL_MACHINE = 2  # connections, as far as each has a file of its own
 FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
-QUICK_BYTES_PER_SECOND = 50_000_000  # of each of many: seldom is a connection held back to more
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
 ENOUGH_REQUESTS_A_SECOND = 2000.0
 _ROUNDING = 1e-6
@@ -47,7 +46,7 @@ class Look:
         files_ahead: files that are not here yet, but for the small ones that wait; about as many
             large ones.
         machine_share: of the time of all processors, what this process has used.
-        connections: that there may be; that there were on average, where many had begun.
+        connections: in the first look how many there may be, in a tick how many there were.
     """
 
     seconds: float = FIRST_LOOK_SECONDS
@@ -88,11 +87,10 @@ class Look:
     def fills_the_machine(self) -> bool:
         """Whether it is the processors that are full, rather than each connection held back.
 
-        What many bring together says little, for each may be held back on its own: they have to be
-        quick one by one.
+        Where there are more than the law begins with, it has seen that more of them bring more.
         """
-        quick = self.bytes_per_second >= QUICK_BYTES_PER_SECOND * self.connections
-        return self.fills_the_line and quick and self.machine_share >= FULL_MACHINE
+        few = self.connections <= FIRST_CONNECTIONS
+        return self.fills_the_line and few and self.machine_share >= FULL_MACHINE
 
     @property
     def waits_for_answers(self) -> bool:

@@ -1,25 +1,40 @@
-"""Which law a download begins with, and which one takes its place while that is still open.
+"""Which law a line begins with, and which one takes its place during its first ramp.
 
 A machine that a few connections fill has enough of fewer (`opening.py`). The first look cannot see
 it when small files came first, or the start of the program; so each tick of the first ramp is
 looked at as well. But a rate alone does not tell a machine that is full from connections that are
 each held back: fewer of them are a trial. They have to bring nearly what more of them brought, or
 the law begins as usual, and that is the end of it.
+
+Ticks that say nothing about the number of connections count on neither side. A complaint of the
+server ends a trial at once: its answer must not be reckoned from the few that are being tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
 
+from hfdl_async.core.control.config import LOOP_BUSY
 from hfdl_async.core.control.opening import Look
-from hfdl_async.core.controller import Controller
+from hfdl_async.core.controller import Controller, Sample
 
 AS_GOOD = 0.75  # of what more brought; half of them would bring half, were each held back
 CHANCES = 2  # ticks: where connections have just been cut, one alone says little
+SPARE = 0.5  # connections above those that are wanted, on average: others flow on
+
+
+class Stage(Enum):
+    """How far the beginning has come."""
+
+    LOOKING = "looking"  # whether the machine is full
+    TRYING = "trying"  # whether fewer connections do as well
+    SETTLED = "settled"
 
 
 class Outset:
-    """Makes the laws of a download's first moments.
+    """Makes the laws of a line's first moments.
 
     Args:
         law: makes the one that a look speaks for.
@@ -27,30 +42,59 @@ class Outset:
 
     def __init__(self, law: Callable[[Look], Controller]) -> None:
         self._law = law
-        self._is_settled = False
-        self._brought: float | None = None  # bytes per second, of more connections than now
+        self._stage = Stage.LOOKING
+        self._usual = Look()  # what to begin from where the machine is not full
+        self._more_brought = 0.0  # bytes per second, before there were fewer
         self._chances = CHANCES
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether the present law is a trial."""
+        return self._stage is Stage.TRYING
 
     def first(self, look: Look) -> Controller:
         """Return the law to begin with after the first look."""
-        if look.fills_the_machine:
-            self._is_settled = look.connections == 1
-            self._brought = look.bytes_per_second
+        self._usual = replace(look, machine_share=0.0)
+        if look.fills_the_machine and look.connections == 1:
+            self._stage = Stage.SETTLED  # there are no fewer
+        elif look.fills_the_machine:
+            self._try(look)
         return self._law(look)
 
-    def again(self, look: Look) -> Controller | None:
-        """Return the law that takes the place of the present one after a tick, if one does."""
-        if self._is_settled:
+    def again(self, look: Look, sample: Sample, target: int) -> Controller | None:
+        """Return the law that takes the place of the present one, if one does.
+
+        Args:
+            look: what the tick has shown.
+            sample: the same for the law.
+            target: how many connections there should have been.
+        """
+        complained = sample.throttled > 0 or sample.failed > 0
+        if self._stage is Stage.TRYING and complained:
+            return self._give_up()
+        if self._stage is Stage.SETTLED or complained or sample.limited:
             return None
-        if self._brought is None:
-            return self._fewer(look)
+        if self._stage is Stage.LOOKING:
+            if not look.fills_the_machine:
+                return None
+            self._try(look)
+            return self._law(look)
+        if sample.starved or sample.busy > target + SPARE:
+            return None
+        return self._judge(look, is_full=sample.blocked or sample.loop_busy > LOOP_BUSY)
+
+    def _try(self, look: Look) -> None:
+        self._stage = Stage.TRYING
+        self._more_brought = look.bytes_per_second
+
+    def _judge(self, look: Look, *, is_full: bool) -> Controller | None:
+        """Return the usual law where the fewer have had their chances."""
+        if is_full or look.bytes_per_second >= AS_GOOD * self._more_brought:
+            self._stage = Stage.SETTLED
+            return None
         self._chances -= 1
-        as_good = look.bytes_per_second >= AS_GOOD * self._brought
-        self._is_settled = as_good or not self._chances
-        return self._law(Look()) if self._is_settled and not as_good else None
+        return None if self._chances else self._give_up()
 
-    def _fewer(self, look: Look) -> Controller | None:
-        if not look.fills_the_machine:
-            return None
-        self._brought = look.bytes_per_second
-        return self._law(look)
+    def _give_up(self) -> Controller:
+        self._stage = Stage.SETTLED
+        return self._law(self._usual)

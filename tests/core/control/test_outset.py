@@ -1,4 +1,4 @@
-"""Which law a download begins with, and when another one takes its place."""
+"""Which law a line begins with, and when another one takes its place."""
 
 from __future__ import annotations
 
@@ -7,29 +7,37 @@ from dataclasses import replace
 import pytest
 
 from hfdl_async.core.control.opening import FULL_BYTES_PER_SECOND, Look
-from hfdl_async.core.control.outset import AS_GOOD, CHANCES, Outset
-from hfdl_async.core.controller import Controller, FixedController
+from hfdl_async.core.control.outset import AS_GOOD, CHANCES, SPARE, Outset
+from hfdl_async.core.controller import Controller, FixedController, Sample
 
 FULL = Look(bytes_per_second=2 * FULL_BYTES_PER_SECOND, machine_share=0.9, connections=4)
-MANY = replace(FULL, connections=12)
-SLOW = replace(FULL, bytes_per_second=1e6, machine_share=0.1)
+EIGHT = replace(FULL, connections=8)
+SLOW = replace(FULL, bytes_per_second=1e6, machine_share=0.1, small_ahead=3)
+TICK = Sample(t=1.0, dt=0.125, bytes=0, busy=2.0)
+TARGET = 2
 
 
 class Laws:
     """Makes laws, and remembers of which looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: Look = SLOW) -> None:
         self.looks: list[Look] = []
         self.outset = Outset(self)
+        self.outset.first(first)
 
     def __call__(self, look: Look) -> Controller:
         self.looks.append(look)
         return FixedController(1 if look.fills_the_machine else 8)
 
-    def ticks(self, *looks: Look) -> list[int]:
-        """Return after which of the looks another law began."""
+    def after(self, *ticks: Look | tuple[Look, Sample]) -> list[int]:
+        """Return after which of the ticks another law began."""
+        told = [tick if isinstance(tick, tuple) else (tick, TICK) for tick in ticks]
         again = self.outset.again
-        return [number for number, look in enumerate(looks) if again(look) is not None]
+        return [
+            number
+            for number, (look, sample) in enumerate(told)
+            if again(look, sample, TARGET) is not None
+        ]
 
 
 def brings(share: float) -> Look:
@@ -37,42 +45,70 @@ def brings(share: float) -> Look:
     return replace(FULL, bytes_per_second=share * FULL.bytes_per_second, machine_share=0.3)
 
 
+SHORT = brings(AS_GOOD - 0.01)
+SAYS_NOTHING = [
+    replace(TICK, starved=True),
+    replace(TICK, limited=True),
+    replace(TICK, busy=TARGET + SPARE + 0.1),
+]
+COMPLAINTS = [replace(TICK, throttled=1), replace(TICK, failed=1)]
+
+
 def test_the_first_look_makes_the_first_law() -> None:
-    laws = Laws()
-    laws.outset.first(SLOW)
-    assert laws.looks == [SLOW]
+    assert Laws().looks == [SLOW]
 
 
-@pytest.mark.parametrize("full", [FULL, MANY])
+@pytest.mark.parametrize("full", [FULL, EIGHT])
 def test_a_tick_that_shows_a_full_machine_begins_anew_once(full: Look) -> None:
     laws = Laws()
-    laws.outset.first(SLOW)
-    assert laws.ticks(SLOW, full, brings(1.0), full, full) == [1]
+    assert laws.after(SLOW, full, brings(1.0), full, full) == [1]
     assert laws.looks == [SLOW, full]
 
 
-@pytest.mark.parametrize("full", [FULL, MANY])
+@pytest.mark.parametrize("full", [FULL, EIGHT])
 def test_fewer_connections_that_bring_less_are_given_up_for_good(full: Look) -> None:
     laws = Laws()
-    laws.outset.first(SLOW)
-    short = brings(AS_GOOD - 0.01)
-    assert laws.ticks(full, *[short] * CHANCES, full, full) == [0, CHANCES]
-    assert laws.looks[-1] == Look()  # which speaks for nothing: the law begins as usual
+    assert laws.after(full, *[SHORT] * CHANCES, full, full) == [0, CHANCES]
+    assert laws.looks[-1] == replace(SLOW, machine_share=0.0)  # as if nothing had been tried
 
 
 def test_fewer_connections_have_a_second_chance() -> None:
-    laws = Laws()
-    laws.outset.first(SLOW)
-    assert laws.ticks(FULL, brings(0.1), brings(AS_GOOD), brings(0.1), brings(0.1)) == [0]
+    assert Laws().after(FULL, brings(0.1), brings(AS_GOOD), brings(0.1), brings(0.1)) == [0]
 
 
 def test_the_few_of_the_first_look_are_compared_with_what_is_made_of_them() -> None:
-    laws = Laws()
-    laws.outset.first(FULL)
-    assert laws.ticks(brings(0.5), brings(0.5), FULL) == [1]
+    laws = Laws(FULL)
+    assert laws.outset.is_trying
+    assert laws.after(brings(0.5), brings(0.5), FULL) == [1]
+    assert not laws.outset.is_trying
+    assert not laws.looks[-1].fills_the_machine
 
 
 def test_one_that_was_looked_at_alone_has_nothing_to_be_compared_with() -> None:
+    laws = Laws(replace(FULL, connections=1))
+    assert not laws.outset.is_trying
+    assert laws.after(brings(0.5), brings(0.5), FULL) == []
+
+
+@pytest.mark.parametrize("sample", SAYS_NOTHING)
+def test_a_tick_that_says_nothing_costs_no_chance(sample: Sample) -> None:
     laws = Laws()
-    laws.outset.first(replace(FULL, connections=1))
-    assert laws.ticks(brings(0.5), brings(0.5), FULL) == []
+    nothing = (brings(0.1), sample)
+    assert laws.after(FULL, nothing, SHORT, nothing, nothing, SHORT) == [0, 5]
+
+
+@pytest.mark.parametrize("sample", [SAYS_NOTHING[1], *COMPLAINTS])
+def test_no_trial_begins_with_a_tick_that_says_something_else(sample: Sample) -> None:
+    assert Laws().after((FULL, sample), (FULL, sample), FULL) == [2]
+
+
+@pytest.mark.parametrize("sample", COMPLAINTS)
+def test_a_complaint_ends_a_trial_at_once(sample: Sample) -> None:
+    laws = Laws()
+    assert laws.after(FULL, (brings(1.0), sample), FULL) == [0, 1]
+    assert not laws.looks[-1].fills_the_machine
+
+
+@pytest.mark.parametrize("sample", [replace(TICK, loop_busy=0.99), replace(TICK, blocked=True)])
+def test_where_more_would_bring_nothing_a_trial_is_not_given_up(sample: Sample) -> None:
+    assert Laws().after(FULL, (brings(0.1), sample), brings(0.1), brings(0.1)) == [0]
