@@ -50,6 +50,7 @@ class PartFile:
         file: RemoteFile,
         opened: OpenedPart,
         *,
+        subject: str,
         disk: anyio.CapacityLimiter,
         hashing: anyio.CapacityLimiter,
         cached: PageCache | None = None,
@@ -59,7 +60,7 @@ class PartFile:
         self._parts = parts
         self._file = file
         self._names = opened.names
-        self._path = parts.join(opened.names.part)
+        self._path = subject
         self._descriptor = Descriptor(calls, opened.fd, self._path)
         self._reserve = opened.reserve
         self._disk, self._hashing = disk, hashing

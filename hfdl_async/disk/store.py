@@ -306,14 +306,17 @@ class Store:
             return MemoryPart(file)
         key = part_key(file, self._commit)
 
+        subject = str(self.place_of(file))  # of errors: nobody knows the part by its name
+
         def open_it() -> PartFile:
-            with translated(str(self.place_of(file)), needed=file.size_bytes):
+            with translated(subject, needed=file.size_bytes):
                 opened = open_part(self._calls, folders.parts, file, key, self._notes.append)
             return PartFile(
                 self._calls,
                 folders.parts,
                 file,
                 opened,
+                subject=subject,
                 disk=self._disk,
                 hashing=self._hashing,
                 cached=self._cached,

@@ -76,8 +76,11 @@ def explain(error: OSError, subject: str, *, needed: int = 0) -> HfdlError:
 def _free(error: OSError, subject: str) -> int:
     if error.errno not in _NO_ROOM or not os.path.isabs(subject) or not hasattr(os, "statvfs"):
         return -1
+    folder = os.path.dirname(subject)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)  # it is made when the file gets its name
     try:
-        found = os.statvfs(os.path.dirname(subject))
+        found = os.statvfs(folder)
     except OSError:
         return -1
     return found.f_bavail * found.f_frsize

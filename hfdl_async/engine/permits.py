@@ -1,8 +1,9 @@
 """The right to one connection: how many there are, and how soon they come and go.
 
 New connections are opened a few at a time, for a burst of them is what an attack looks like. When
-there shall be fewer, nobody is cut at once: a request may come to its end, but not for longer than
-two seconds. And when requests are paced, a permit lets its holder go on when it is his turn.
+there shall be fewer, nobody is cut at once, unless a law is begun anew: a request may come to its
+end, but not for longer than two seconds. And when requests are paced, a permit lets its holder go
+on when it is his turn.
 """
 
 from __future__ import annotations

@@ -195,7 +195,9 @@ async def test_on_a_full_disk_it_says_how_much_more_is_needed_than_the_part_take
     part = await bench.open()
     os.truncate(bench.part_path, MIB)  # as if no more had been reserved
     bench.fail_next("write", errno.ENOSPC)
-    with pytest.raises(StorageError, match=r"full, 9\.4 MB are needed, .+ are free"):
+    with pytest.raises(
+        StorageError, match=r"/x: the disk is full, 9\.4 MB are needed, .+ are free"
+    ):
         await part.write(MIB, [DATA[MIB : 2 * MIB]])
     await part.discard()
 

@@ -46,7 +46,7 @@ def test_what_is_unknown_keeps_the_words_of_the_system() -> None:
 def test_a_block_translates_and_keeps_the_cause(tmp_path: Path) -> None:
     with (
         pytest.raises(StorageError, match="are free") as failed,
-        translated(str(tmp_path / "x"), needed=1),
+        translated(str(tmp_path / "not" / "there" / "x"), needed=1),
     ):
         raise OSError(errno.ENOSPC, "full")
     assert isinstance(failed.value.__cause__, OSError)
