@@ -19,7 +19,7 @@ from statistics import median
 import anyio
 
 from hfdl_async.core.control.opening import FEW_CONNECTIONS, GLANCE_SECONDS, Look
-from hfdl_async.core.control.outset import Outset
+from hfdl_async.core.control.outset import Outset, is_complaint
 from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
@@ -28,7 +28,7 @@ from hfdl_async.core.pieces import ONE_REQUEST_BYTES, PIECE_BYTES, piece_bytes
 from hfdl_async.core.progress import FlowState
 from hfdl_async.engine.gauge import Gauge
 from hfdl_async.engine.limiter import Limiter
-from hfdl_async.engine.permits import OPENING_SECONDS, Permit, Permits
+from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS, Permit, Permits
 from hfdl_async.engine.ports import Clock
 
 BUFFERS_BYTES = 32 * MIB  # what all connections together may have received and not written
@@ -73,8 +73,12 @@ class Flow:
 
     @property
     def is_brief(self) -> bool:
-        """Whether it is over as soon as it is answered."""
+        """Whether it is over as soon as it is answered, or soon after."""
         return self.span is not None and len(self.span) <= ONE_REQUEST_BYTES
+
+    def is_ending(self, now_seconds: float) -> bool:
+        """Return whether it is over so soon that to cut it would gain nothing."""
+        return self.is_brief and now_seconds - self.pace.started_at < RETIRE_SECONDS
 
     @property
     def state(self) -> FlowState:
@@ -322,13 +326,18 @@ class Line:
         )
         return self._outset.again(look, sample, self.permits.target)
 
-    def _begin_law(self, controller: Controller) -> None:
+    def _begin_law(self, controller: Controller, complaint: Sample | None = None) -> None:
         """Let *controller* decide from here on; the connections that it has no use for go at once.
 
-        What they bring would be taken for the work of fewer.
+        What they bring would be taken for the work of fewer. A *complaint* is answered as if as
+        many had flowed as it begins with: those that were tried did not cause it.
         """
         self._controller = controller
         decision = controller.start()
+        if complaint is not None:
+            first = decision.target
+            flowing, high = max(first, complaint.flowing), max(first, complaint.busy_high)
+            decision = controller.observe(replace(complaint, flowing=flowing, busy_high=high))
         self._is_first_ramp = decision.mode in _RAMPS
         self.permits.starts.rate = decision.start_rate
         self._take(decision, is_first=True)
@@ -395,12 +404,14 @@ class Line:
         self._cut_silent(now)
         used = self._machine_used()
         sample = self._measure()
-        before = self.permits.target
-        if (controller := self._law_after(sample, used / sample.dt)) is not None:
-            self._begin_law(controller)
-        if self.permits.target >= before:  # else it is of more connections than the law has
+        controller = self._law_after(sample, used / sample.dt)
+        if controller is None:
             self._apply(self._controller.observe(sample))
             self.follow()
+        elif is_complaint(sample):
+            self._begin_law(controller, complaint=sample)
+        else:
+            self._begin_law(controller)  # the sample is of another number of connections
         self._tell_tick()
 
     def _tell_tick(self) -> None:
@@ -415,8 +426,10 @@ class Line:
         if not surplus:
             return
         # The newest first: they have the most of their ranges still before them.
-        may_be_cut = [flow for flow in reversed(self._flows) if not (flow.whole or flow.is_brief)]
-        for flow in may_be_cut[:surplus]:
+        now = self._clock.monotonic()
+        ending = {flow for flow in self._flows if flow.is_ending(now)}
+        may_be_cut = [f for f in reversed(self._flows) if not f.whole and f not in ending]
+        for flow in may_be_cut[: max(0, surplus - len(ending))]:
             flow.cut("fewer connections are wanted", Cut.SURPLUS)
 
     def _measure(self) -> Sample:

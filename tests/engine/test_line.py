@@ -434,7 +434,7 @@ async def test_where_nothing_comes_in_a_first_moment_the_others_are_not_kept_wai
 
 
 @pytest.mark.parametrize(
-    ("share", "flows", "begun"), [(0.9, 1, [7, 1]), (0.3, 1, [7]), (0.9, 40, [7])]
+    ("share", "flows", "begun"), [(0.9, 7, [7, 1]), (0.3, 7, [7]), (0.9, 40, [7]), (0.9, 1, [7])]
 )
 async def test_processors_that_a_few_connections_fill_later_begin_the_law_anew_once(
     share: float, flows: int, begun: list[int]
@@ -494,13 +494,17 @@ async def test_what_is_over_as_soon_as_it_is_answered_is_not_cut() -> None:
     wired = Wired(Recorder(target=3))
     line, clock = wired.line, wired.clock
     line.tick()
-    flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(3)]
-    flows[2].span, flows[1].span = ByteRange(0, 1000), ByteRange(0, 10**9)
+    flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2)]
     wired.controller.target = 1
     line.tick()
     clock.advance(RETIRE_SECONDS)
+    flows += [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2)]
+    flows[2].span, flows[3].span = ByteRange(0, 1000), ByteRange(0, 10**9)
     line.follow()
-    assert [flow.cut_kind for flow in flows] == [Cut.SURPLUS, Cut.SURPLUS, None]
+    assert [flow.cut_kind for flow in flows] == [None, Cut.SURPLUS, None, Cut.SURPLUS]
+    clock.advance(RETIRE_SECONDS)
+    line.follow()  # it is not
+    assert flows[2].cut_kind is Cut.SURPLUS
 
 
 async def test_a_law_is_told_of_no_tick_in_which_there_were_more_connections_than_it_wants() -> (
@@ -564,7 +568,7 @@ async def test_a_complaint_during_a_trial_is_answered_by_the_usual_law() -> None
     line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
     async with anyio.create_task_group() as group:
         group.start_soon(line.run)
-        flow, other = (line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(2))
+        flow, other, *_ = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(4)]
         await clock.sleep(2 * FIRST_LOOK_SECONDS)
         for _ in range(10):
             used += 0.1
@@ -579,7 +583,8 @@ async def test_a_complaint_during_a_trial_is_answered_by_the_usual_law() -> None
         await clock.sleep(2 * TICK_SECONDS)
         assert line.allowed == 4
         group.cancel_scope.cancel()
-    assert laws[2].seen[0].throttled == 1
+    complaint = laws[2].seen[0]
+    assert (complaint.throttled, complaint.flowing, complaint.busy_high) == (1, 4, 4)
     assert not any(sample.throttled for sample in laws[1].seen)
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from hfdl_async.core.control.config import LOOP_BUSY
 from hfdl_async.core.control.opening import Look
+from hfdl_async.core.control.throttles import FEWEST_FAILURES
 from hfdl_async.core.controller import Controller, Sample
 
 AS_GOOD = 0.75  # of what more brought; half of them would bring half, were each held back
@@ -69,27 +69,33 @@ class Outset:
             sample: the same for the law.
             target: how many connections there should have been.
         """
-        complained = sample.throttled > 0 or sample.failed > 0
-        if self._stage is Stage.TRYING and complained:
+        if self._stage is Stage.TRYING and is_complaint(sample):
             return self._give_up()
-        if self._stage is Stage.SETTLED or complained or sample.limited:
+        if self._stage is Stage.SETTLED or is_complaint(sample):
+            return None
+        if sample.limited or sample.starved:
             return None
         if self._stage is Stage.LOOKING:
-            if not look.fills_the_machine:
-                return None
-            self._try(look)
-            return self._law(look)
-        if sample.starved or sample.busy > target + SPARE:
+            return self._fewer(look, target)
+        return None if sample.busy > target + SPARE else self._judge(look)
+
+    def _fewer(self, look: Look, target: int) -> Controller | None:
+        if not look.fills_the_machine:
             return None
-        return self._judge(look, is_full=sample.blocked or sample.loop_busy > LOOP_BUSY)
+        law = self._law(look)
+        if law.start().target >= target:
+            return None
+        self._usual = Look()  # what the first look has seen is over
+        self._try(look)
+        return law
 
     def _try(self, look: Look) -> None:
         self._stage = Stage.TRYING
         self._more_brought = look.bytes_per_second
 
-    def _judge(self, look: Look, *, is_full: bool) -> Controller | None:
+    def _judge(self, look: Look) -> Controller | None:
         """Return the usual law where the fewer have had their chances."""
-        if is_full or look.bytes_per_second >= AS_GOOD * self._more_brought:
+        if look.bytes_per_second >= AS_GOOD * self._more_brought:
             self._stage = Stage.SETTLED
             return None
         self._chances -= 1
@@ -98,3 +104,8 @@ class Outset:
     def _give_up(self) -> Controller:
         self._stage = Stage.SETTLED
         return self._law(self._usual)
+
+
+def is_complaint(sample: Sample) -> bool:
+    """Return whether the server may mean that there are too many connections."""
+    return sample.throttled > 0 or sample.failed >= FEWEST_FAILURES

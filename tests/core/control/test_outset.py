@@ -8,6 +8,7 @@ import pytest
 
 from hfdl_async.core.control.opening import FULL_BYTES_PER_SECOND, Look
 from hfdl_async.core.control.outset import AS_GOOD, CHANCES, SPARE, Outset
+from hfdl_async.core.control.throttles import FEWEST_FAILURES
 from hfdl_async.core.controller import Controller, FixedController, Sample
 
 FULL = Look(bytes_per_second=2 * FULL_BYTES_PER_SECOND, machine_share=0.9, connections=4)
@@ -51,7 +52,7 @@ SAYS_NOTHING = [
     replace(TICK, limited=True),
     replace(TICK, busy=TARGET + SPARE + 0.1),
 ]
-COMPLAINTS = [replace(TICK, throttled=1), replace(TICK, failed=1)]
+COMPLAINTS = [replace(TICK, throttled=1), replace(TICK, failed=FEWEST_FAILURES)]
 
 
 def test_the_first_look_makes_the_first_law() -> None:
@@ -69,7 +70,7 @@ def test_a_tick_that_shows_a_full_machine_begins_anew_once(full: Look) -> None:
 def test_fewer_connections_that_bring_less_are_given_up_for_good(full: Look) -> None:
     laws = Laws()
     assert laws.after(full, *[SHORT] * CHANCES, full, full) == [0, CHANCES]
-    assert laws.looks[-1] == replace(SLOW, machine_share=0.0)  # as if nothing had been tried
+    assert not laws.looks[-1].fills_the_machine
 
 
 def test_fewer_connections_have_a_second_chance() -> None:
@@ -97,7 +98,7 @@ def test_a_tick_that_says_nothing_costs_no_chance(sample: Sample) -> None:
     assert laws.after(FULL, nothing, SHORT, nothing, nothing, SHORT) == [0, 5]
 
 
-@pytest.mark.parametrize("sample", [SAYS_NOTHING[1], *COMPLAINTS])
+@pytest.mark.parametrize("sample", [*SAYS_NOTHING[:2], *COMPLAINTS])
 def test_no_trial_begins_with_a_tick_that_says_something_else(sample: Sample) -> None:
     assert Laws().after((FULL, sample), (FULL, sample), FULL) == [2]
 
@@ -110,5 +111,22 @@ def test_a_complaint_ends_a_trial_at_once(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("sample", [replace(TICK, loop_busy=0.99), replace(TICK, blocked=True)])
-def test_where_more_would_bring_nothing_a_trial_is_not_given_up(sample: Sample) -> None:
-    assert Laws().after(FULL, (brings(0.1), sample), brings(0.1), brings(0.1)) == [0]
+def test_what_more_connections_brought_counts_more_than_what_seems_full(sample: Sample) -> None:
+    assert Laws().after(FULL, (brings(0.1), sample), (brings(0.1), sample)) == [0, 2]
+
+
+def test_one_failure_is_no_complaint() -> None:
+    failed = replace(TICK, failed=1)
+    assert Laws().after((FULL, failed), (brings(1.0), failed), SHORT, SHORT) == [0]
+
+
+def test_there_is_no_trial_of_as_many_as_there_are() -> None:
+    laws = Laws()
+    assert laws.outset.again(FULL, TICK, 1) is None
+    assert not laws.outset.is_trying
+
+
+def test_what_the_first_look_saw_is_over_when_a_later_trial_ends() -> None:
+    laws = Laws(replace(SLOW, small_ahead=500))
+    laws.after(FULL, SHORT, SHORT)
+    assert laws.looks[-1] == Look()
