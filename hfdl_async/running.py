@@ -171,6 +171,9 @@ class Nowhere:
         """Return that none were made."""
         return RequestCounts()
 
+    def note_silence(self, file: RemoteFile) -> None:
+        """Note nothing: no request is ever made."""
+
     def describe_hold(self) -> str:
         """Return that nothing is held back."""
         return ""

@@ -69,6 +69,13 @@ class Source(Protocol):
         """Whether the hub has answered anything at all in this run."""
         ...
 
+    def note_silence(self, file: RemoteFile) -> None:
+        """Note that a request for *file* was called off because nothing came any more.
+
+        Of those that are called off only these have failed: the next one repeats one.
+        """
+        ...
+
     def describe_hold(self) -> str:
         """Return why nothing is sent just now ("waiting 38 s for …"), or an empty string."""
         ...

@@ -157,6 +157,7 @@ class Fetcher:
         if kind is Cut.SLOW:
             self.line.replaced()
         if kind is Cut.SILENT:
+            self.source.note_silence(piece.job.file)
             raise LostConnectionError(f"{path}: {flow.cut_reason}")
         return kind
 

@@ -80,6 +80,10 @@ class HubSource:
         """Whether the Hub has answered anything at all."""
         return self._hub.contacted
 
+    def note_silence(self, file: RemoteFile) -> None:
+        """Note that a request for *file* failed that was called off."""
+        self._known.setdefault(file.path, _Known()).failures += 1
+
     def describe_hold(self) -> str:
         """Return why nothing is sent just now, or an empty string."""
         return self._hub.hops.describe_hold()

@@ -87,6 +87,7 @@ class MemorySource:
         peak_requests: the most requests that were open at once.
         ignores_ranges: paths of which only whole files can be had.
         contacted: whether anything was answered.
+        silent: of which files a request was said to be silent.
 
     Args:
         contents: what each path holds.
@@ -114,6 +115,7 @@ class MemorySource:
         self.ignores_ranges: set[str] = set()
         self.contacted = False
         self.hold = ""
+        self.silent: list[str] = []
         self.allowance: tuple[int, float] | None = None
         self._chunk_bytes = chunk_bytes
         self._backwards = backwards
@@ -140,6 +142,10 @@ class MemorySource:
     def requests(self) -> RequestCounts:
         """Return how many requests were made so far."""
         return RequestCounts(data=len(self.asked))
+
+    def note_silence(self, file: RemoteFile) -> None:
+        """Remember it in `silent`."""
+        self.silent.append(file.path)
 
     def describe_hold(self) -> str:
         """Return what a test put into `hold`."""

@@ -172,6 +172,7 @@ async def test_a_silent_connection_is_replaced_after_fifteen_seconds() -> None:
     [fact] = rig.told(ConnectionReplaced)
     assert 15 < fact.time - 1_700_001_000 <= 16
     assert rig.source.spans("f") == [ByteRange(0, 11), ByteRange(4, 11)]
+    assert rig.source.silent == ["f"]
 
 
 async def test_silence_is_measured_against_the_read_timeout_when_that_is_smaller() -> None:

@@ -523,6 +523,11 @@ async def test_leaving_early_drops_the_connection_and_a_full_read_keeps_it(
         async with source.open(file, ByteRange(0, len(body))) as chunks:
             pass
         assert source.requests() == RequestCounts(resolve=7, retried=0)  # leaving is no failure
+        source.note_silence(file)
+        for _ in range(2):
+            async with source.open(file, ByteRange(0, len(body))) as chunks:
+                pass
+        assert source.requests() == RequestCounts(resolve=9, retried=1)
 
 
 async def test_fresh_bytes_come_over_connections_that_carried_nothing(
