@@ -49,7 +49,7 @@ def begin(endpoint: str, folder: Path, *more: str) -> subprocess.Popen[str]:
     )
     parts = folder / ".download_state" / "parts"
     deadline = time.monotonic() + 20
-    while not (parts.is_dir() and any(path.stat().st_blocks for path in parts.iterdir())):
+    while not (parts.is_dir() and any(path.stat().st_blocks for path in parts.glob("*.part"))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
