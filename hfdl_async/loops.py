@@ -34,4 +34,5 @@ def _uvloop() -> ModuleType | None:
         import uvloop
     except ImportError:
         return None
-    return uvloop
+    module: ModuleType = uvloop  # mypy knows nothing of it where it is not installed
+    return module
