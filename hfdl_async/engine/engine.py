@@ -248,9 +248,11 @@ class Run:
 
     async def _work(self) -> None:
         last: FileJob | None = None
+        line = self._line
         while self._workers <= self._workers_wanted():
-            line = self._line
-            work = self._schedule.take(last, connections=line.allowed, most_bytes=line.piece_bytes)
+            work = self._schedule.take(
+                last, connections=line.allowed, most_bytes=lambda: line.piece_bytes
+            )
             if work is None:
                 if not await self._schedule.wait():
                     return

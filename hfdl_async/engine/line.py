@@ -339,7 +339,6 @@ class Line:
             flowing, high = max(first, complaint.flowing), max(first, complaint.busy_high)
             decision = controller.observe(replace(complaint, flowing=flowing, busy_high=high))
         self._is_first_ramp = decision.mode in _RAMPS
-        self.permits.starts.rate = decision.start_rate
         self._take(decision, is_first=True)
         self.follow()
 
@@ -408,10 +407,8 @@ class Line:
         if controller is None:
             self._apply(self._controller.observe(sample))
             self.follow()
-        elif is_complaint(sample):
-            self._begin_law(controller, complaint=sample)
-        else:
-            self._begin_law(controller)  # the sample is of another number of connections
+        else:  # a sample of another number of connections tells it nothing else
+            self._begin_law(controller, sample if is_complaint(sample) else None)
         self._tell_tick()
 
     def _tell_tick(self) -> None:
@@ -471,12 +468,12 @@ class Line:
 
     def _apply(self, decision: Decision) -> None:
         self._is_first_ramp &= decision.mode in _RAMPS
-        self.permits.starts.rate = decision.start_rate
         self._take(decision)
 
     def _take(self, decision: Decision, *, is_first: bool = False) -> None:
         """Let there be as many connections as decided, and tell whoever wants to know."""
         self._decision = decision
+        self.permits.starts.rate = decision.start_rate
         if decision.target == self.permits.target and not is_first:
             return
         self.permits.aim(decision.target, at_once=is_first)

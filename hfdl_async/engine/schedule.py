@@ -10,7 +10,7 @@ with small files that are worth cutting.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import anyio
@@ -109,14 +109,14 @@ class Schedule:
         last: FileJob | None = None,
         *,
         connections: int = 1,
-        most_bytes: int = PIECE_BYTES,
+        most_bytes: Callable[[], int] = lambda: PIECE_BYTES,
     ) -> Opening | Piece | None:
         """Return the next work, or None for now. A piece goes to `done` when its worker leaves it.
 
         Args:
             last: what the worker that asks has just worked on.
             connections: how many there may be: so many big files are fetched side by side.
-            most_bytes: how much of a big file to take at once.
+            most_bytes: how much of a big file to take at once; not asked for a small one.
         """
         while self._given:
             if not (piece := self._given.popleft()).is_stale():
@@ -129,7 +129,7 @@ class Schedule:
         return self._next_of_big(last, connections, most_bytes) or self._next_of_small()
 
     def _next_of_big(
-        self, last: FileJob | None, connections: int, most_bytes: int
+        self, last: FileJob | None, connections: int, most_bytes: Callable[[], int]
     ) -> Opening | Piece | None:
         """Return a piece of a file that nobody works on, or a file to open, or any piece."""
         big = [job for job in self._with_pieces.values() if not job.small]
@@ -139,7 +139,7 @@ class Schedule:
             if self._waiting_big and self._opening_big + len(big) < most:
                 self._opening_big += 1
                 return self._begin(self._waiting_big.popleft(), small=False)
-        return None if job is None else self._next_piece(job, most_bytes)
+        return None if job is None else self._next_piece(job, most_bytes())
 
     def _next_of_small(self) -> Piece | None:
         job = next(iter(self._with_pieces.values()), None)

@@ -57,6 +57,11 @@ def translate(
     return LostConnectionError(f"{what}: the connection to {site} broke: {_reason(chain)}")
 
 
+def is_failure(error: BaseException | None) -> bool:
+    """Return whether a stream that *error* ended has failed: one that is called off has not."""
+    return error is not None and not isinstance(error, asyncio.CancelledError)
+
+
 def quiet(error: BaseException) -> BaseException:
     """Return *error* fit to be chained: without tracebacks."""
     for link in _chain(error):

@@ -9,7 +9,6 @@ takes over. A location that refuses is forgotten once, by the first worker that 
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
 import anyio
@@ -18,6 +17,7 @@ from hfdl_async.core.model import ByteRange, RemoteFile, RequestCounts
 from hfdl_async.errors import HfdlError, LinkRefusedError
 from hfdl_async.net.answer import Answer
 from hfdl_async.net.bodies import Coding, Identity, Steady, admit, unsatisfied
+from hfdl_async.net.failures import is_failure
 from hfdl_async.net.headers import http_date, signed_lifetime
 from hfdl_async.net.hops import Kind
 from hfdl_async.net.hub import Hub
@@ -106,8 +106,7 @@ class HubSource:
             answer = await self._ask(known, file, asked, fresh)
             return answer, await self._admitted(known, answer, file, span, whole=whole)
         except BaseException as error:
-            called_off = isinstance(error, asyncio.CancelledError)
-            self.end(file, span, complete=False, failed=not called_off)
+            self.end(file, span, complete=False, failed=is_failure(error))
             raise
 
     def end(self, file: RemoteFile, span: ByteRange, *, complete: bool, failed: bool) -> None:

@@ -6,7 +6,6 @@ leaving the block early drops the connection at once.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -16,6 +15,7 @@ from hfdl_async.core.model import ByteRange, Chunk, RemoteFile
 from hfdl_async.errors import ProtocolError
 from hfdl_async.net.answer import Answer, Lent
 from hfdl_async.net.bodies import Inflater
+from hfdl_async.net.failures import is_failure
 
 if TYPE_CHECKING:
     from hfdl_async.net.source import HubSource
@@ -65,8 +65,7 @@ class Stream(AbstractAsyncContextManager["Stream"]):
                 self._file,
                 self._span,
                 complete=self._offset == self._span.stop,
-                failed=self._ended_early
-                or (error is not None and not isinstance(error, asyncio.CancelledError)),
+                failed=self._ended_early or is_failure(error),
             )
 
     def __aiter__(self) -> Stream:

@@ -52,6 +52,32 @@ class Wired:
         self.line.watch(lambda now: None, on_change=self.changes.append)
 
 
+class FullMachine:
+    """A line on a machine that a few connections fill, once the first look is over."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.laws: list[Recorder] = []
+        self._used = 0.0
+        self.line = Line(
+            Recorder(8), self.clock, after_look=self._law, machine_seconds=lambda: self._used
+        )
+
+    def _law(self, look: Look) -> Recorder:
+        self.laws.append(Recorder(1 if look.fills_the_machine else 4, mode="RAMP0"))
+        return self.laws[-1]
+
+    async def until_fewer_are_tried(self, flow: Flow) -> None:
+        """Let *flow* fill the machine until there is a second law."""
+        await self.clock.sleep(2 * FIRST_LOOK_SECONDS)
+        for _ in range(10):
+            self._used += 0.1
+            self.line.received(flow, FULL_BYTES_PER_SECOND // 5, self.clock.monotonic())
+            await self.clock.sleep(0.1)
+            if len(self.laws) == 2:
+                break
+
+
 async def test_a_tick_says_what_happened_since_the_last() -> None:
     wired = Wired()
     line, clock = wired.line, wired.clock
@@ -510,24 +536,12 @@ async def test_what_is_over_as_soon_as_it_is_answered_is_not_cut() -> None:
 async def test_a_law_is_told_of_no_tick_in_which_there_were_more_connections_than_it_wants() -> (
     None
 ):
-    clock = ManualClock()
-    used, laws = 0.0, list[Recorder]()
-
-    def after(look: Look) -> Recorder:
-        laws.append(Recorder(1 if look.fills_the_machine else 4, mode="RAMP0"))
-        return laws[-1]
-
-    line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
+    full = FullMachine()
+    line, clock, laws = full.line, full.clock, full.laws
     async with anyio.create_task_group() as group:
         group.start_soon(line.run)
         flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(4)]
-        await clock.sleep(2 * FIRST_LOOK_SECONDS)
-        for _ in range(10):
-            used += 0.1
-            line.received(flows[0], FULL_BYTES_PER_SECOND // 5, clock.monotonic())
-            await clock.sleep(0.1)
-            if len(laws) == 2:
-                break
+        await full.until_fewer_are_tried(flows[0])
         began = clock.monotonic()
         assert [flow.cut_kind for flow in flows] == [None, *[Cut.SURPLUS] * 3]
         for flow in flows[1:]:
@@ -558,24 +572,12 @@ async def test_what_a_server_complains_of_during_the_first_look_is_told_to_the_l
 
 
 async def test_a_complaint_during_a_trial_is_answered_by_the_usual_law() -> None:
-    clock = ManualClock()
-    used, laws = 0.0, list[Recorder]()
-
-    def after(look: Look) -> Recorder:
-        laws.append(Recorder(1 if look.fills_the_machine else 4, mode="RAMP0"))
-        return laws[-1]
-
-    line = Line(Recorder(8), clock, after_look=after, machine_seconds=lambda: used)
+    full = FullMachine()
+    line, clock, laws = full.line, full.clock, full.laws
     async with anyio.create_task_group() as group:
         group.start_soon(line.run)
         flow, other, *_ = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(4)]
-        await clock.sleep(2 * FIRST_LOOK_SECONDS)
-        for _ in range(10):
-            used += 0.1
-            line.received(flow, FULL_BYTES_PER_SECOND // 5, clock.monotonic())
-            await clock.sleep(0.1)
-            if len(laws) == 2:
-                break
+        await full.until_fewer_are_tried(flow)
         laws[1].mode = "HOLD"  # whatever it has come to
         await clock.sleep(2 * TICK_SECONDS)  # the other one has not gone yet: these say nothing
         assert len(laws) == 2

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 import pytest
 
@@ -77,12 +79,12 @@ async def test_a_piece_of_a_big_file_is_handed_out_in_two_where_less_is_asked_fo
     await opened(schedule, small, sink)
     await opened(schedule, schedule.take(), sink)
     assert small is not None
-    whole = schedule.take(small.job, most_bytes=CELL_BYTES)
+    whole = schedule.take(small.job, most_bytes=lambda: CELL_BYTES)
     assert isinstance(whole, Piece)
     assert whole.span == ByteRange(0, 99)
     spans = []
     for most_bytes in (CELL_BYTES, PIECE_BYTES, PIECE_BYTES):
-        piece = schedule.take(most_bytes=most_bytes)
+        piece = schedule.take(most_bytes=partial(int, most_bytes))
         assert isinstance(piece, Piece)
         spans.append(piece.span)
     assert spans == [
@@ -101,7 +103,7 @@ async def test_what_comes_in_one_stream_is_never_cut() -> None:
     work.job.whole = True
     await work.job.start_over()
     schedule.offer(work.job)
-    piece = schedule.take(most_bytes=CELL_BYTES)
+    piece = schedule.take(most_bytes=lambda: CELL_BYTES)
     assert isinstance(piece, Piece)
     assert piece.span == ByteRange(0, 2 * PIECE_BYTES)
 

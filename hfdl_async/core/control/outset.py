@@ -69,11 +69,9 @@ class Outset:
             sample: the same for the law.
             target: how many connections there should have been.
         """
-        if self._stage is Stage.TRYING and is_complaint(sample):
-            return self._give_up()
-        if self._stage is Stage.SETTLED or is_complaint(sample):
-            return None
-        if sample.limited or sample.starved:
+        if is_complaint(sample):
+            return self._give_up() if self.is_trying else None
+        if self._stage is Stage.SETTLED or sample.limited or sample.starved:
             return None
         if self._stage is Stage.LOOKING:
             return self._fewer(look, target)
