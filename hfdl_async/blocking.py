@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import warnings
 from collections.abc import Callable, Coroutine
@@ -151,7 +152,8 @@ def _in_another_thread(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     try:
         thread.join()
     except BaseException:
-        loop.call_soon_threadsafe(task.cancel)
+        with contextlib.suppress(RuntimeError):  # closed: it ended just now
+            loop.call_soon_threadsafe(task.cancel)
         thread.join()
         raise
     if errors:

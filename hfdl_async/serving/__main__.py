@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -132,20 +133,26 @@ def _say(facts: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _end_with_stdin(loop: asyncio.AbstractEventLoop, stop: anyio.Event) -> None:
+def _end_with_stdin(end: Callable[[], None]) -> None:
     # os.read on the number: a daemon thread inside sys.stdin would trouble the interpreter's end.
     while os.read(0, 4096):
         pass
-    loop.call_soon_threadsafe(stop.set)
+    end()
 
 
 async def serve(server: HubServer, repos: Sequence[HostedRepo]) -> None:
     """Serve until standard input ends or a signal comes."""
     stop = anyio.Event()
     loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        # Told a second time (a signal, and then the parent goes), the loop may be closed by now.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-    threading.Thread(target=_end_with_stdin, args=(loop, stop), daemon=True).start()
+        signal.signal(number, lambda *_: end())
+    threading.Thread(target=_end_with_stdin, args=(end,), daemon=True).start()
     async with server:
         _say(
             {

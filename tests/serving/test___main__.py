@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
+import anyio
 import pytest
 
 from hfdl_async.core.model import MB
@@ -14,10 +16,12 @@ from hfdl_async.serving.__main__ import (
     parse_name,
     parser,
     repos_of,
+    serve,
     settings_of,
     size_in_bytes,
 )
 from hfdl_async.serving.damage import Flipper
+from hfdl_async.serving.server import HubServer
 
 
 def test_sizes_and_rates_have_units() -> None:
@@ -78,3 +82,16 @@ def test_it_says_where_it_is_and_ends_when_told(how: str) -> None:
     rest, errors = process.communicate("" if how == "stdin" else None, timeout=10)
     assert json.loads(rest)["requests"] == {}
     assert (process.returncode, errors) == (0, "")
+
+
+def test_it_may_be_told_to_end_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Callable[[], None]] = []
+
+    def end_at_once(end: Callable[[], None]) -> None:
+        told.append(end)
+        end()
+
+    monkeypatch.setattr("hfdl_async.serving.__main__._end_with_stdin", end_at_once)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    anyio.run(serve, HubServer([]), [])
+    told[0]()
