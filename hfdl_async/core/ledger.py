@@ -62,6 +62,11 @@ class Ledger:
         merged = (*self.spans[:first], ByteRange(start, stop), *self.spans[last:])
         return Ledger(self.size, merged)
 
+    def up_to(self, stop: int) -> Ledger:
+        """Return the ledger without what is written at *stop* and behind it."""
+        kept = (ByteRange(s.start, min(s.stop, stop)) for s in self.spans if s.start < stop)
+        return Ledger(self.size, tuple(kept))
+
     def missing(self) -> Iterator[ByteRange]:
         """Yield the gaps from the front of the file to its end."""
         position = 0

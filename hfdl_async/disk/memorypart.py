@@ -60,7 +60,7 @@ class MemoryPart:
         self._ledger = self._ledger.add(ByteRange(offset, offset + len(held)))
         self._pieces.append((offset, held))
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, last: bool = False) -> None:
         """Do nothing: there is no claim to save."""
 
     async def hash_to(self, stop: int) -> None:

@@ -32,11 +32,12 @@ from hfdl_async.disk.partopen import OpenedPart, remove_part
 from hfdl_async.disk.reserving import Reserve
 from hfdl_async.disk.settled import Settled, identity_of
 from hfdl_async.disk.statefiles import write_state
-from hfdl_async.disk.trouble import explain, translate, translated
-from hfdl_async.errors import HfdlError
+from hfdl_async.disk.trouble import explain, is_for_want_of_room, translate, translated
+from hfdl_async.errors import HfdlError, StorageError
 
 PROVE_CLAIMS = SLICE_BYTES // CELL_BYTES  # per hop
 FEED_BYTES = MIB  # from memory into the digest: not worth a hop for less
+ROOM_BYTES = MIB  # for the record of a part on a full disk; that of 100 GB has 0.8 MB
 NEAR_BYTES = 8 * MIB  # what one write catches up with before it feeds the digest
 
 
@@ -251,8 +252,11 @@ class PartFile:
         if self._broken is not None:
             raise self._broken
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, last: bool = False) -> None:
         """Make what the ledger holds now survive a kill: sync the data, then save the claims.
+
+        The *last* time nobody writes any more: where there is no room for the record, the end of
+        the part is given up for it.
 
         Raises:
             StorageError: the claims of before still stand. After a failed sync the ledger has
@@ -264,7 +268,8 @@ class PartFile:
             self._raise_if_broken()
             covered = self._unclaimed
             try:
-                await to_thread.run_sync(self._save, self._ledger, limiter=self._disk)
+                save = self._save_at_any_cost if last else self._save
+                await to_thread.run_sync(save, self._ledger, limiter=self._disk)
             finally:
                 if self._broken is not None:
                     self._fall_back()
@@ -279,6 +284,26 @@ class PartFile:
             self._saved, self._has_record = claims, True
             through = min(self._hashed, written.prefix)
             self._be_done(fd, through - through % CELL_BYTES)
+
+    def _save_at_any_cost(self, written: Ledger) -> None:
+        try:
+            self._save(written)
+        except StorageError as error:
+            if self._broken or not written.spans or not is_for_want_of_room(error):
+                raise
+            self._ledger = self._make_room(written)
+            self._save(self._ledger)
+
+    def _make_room(self, written: Ledger) -> Ledger:
+        """Cut what was reserved behind the last written byte, and some of what was written."""
+        end = written.spans[-1].stop
+        cut = ByteRange(max(0, end - ROOM_BYTES), end)
+        self._cells.before_write(cut)
+        if self._hashed > cut.start:
+            self._forget_digest()
+        with translated(self._path), self._descriptor.use() as fd:
+            self._calls.set_size(fd, cut.start)
+        return written.up_to(cut.start)
 
     def _be_done(self, fd: int, stop: int) -> None:
         start, self._done_with = self._done_with, max(self._done_with, stop)

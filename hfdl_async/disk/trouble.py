@@ -59,6 +59,12 @@ def translate(error: OSError, subject: str, *, needed: int = 0, free: int = -1) 
     return StorageError(f"{name}: {cause}", hint=hint, ends_run=error.errno in _FOR_EVERY_FILE)
 
 
+def is_for_want_of_room(error: HfdlError) -> bool:
+    """Return whether *error* was made of one that more free space would have prevented."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _NO_ROOM
+
+
 @contextmanager
 def translated(subject: str, *, needed: int = 0) -> Iterator[None]:
     """Raise what goes wrong with *subject* inside the block as an error of ours."""

@@ -151,7 +151,7 @@ class FileJob:
             return
         try:
             if part.unclaimed_bytes:
-                await part.checkpoint()
+                await part.checkpoint(last=True)
         except HfdlError:
             self._part = None
             await part.close()

@@ -131,8 +131,12 @@ class Part(Protocol):
         """
         ...
 
-    async def checkpoint(self) -> None:
-        """Make what the ledger holds now survive a kill: sync the data, then save the claims."""
+    async def checkpoint(self, *, last: bool = False) -> None:
+        """Make what the ledger holds now survive a kill: sync the data, then save the claims.
+
+        The *last* time nobody writes any more, and the end of the part may be given up for the rest
+        of it: on a full disk there may be no room left for the claims themselves.
+        """
         ...
 
     async def hash_to(self, stop: int) -> None:

@@ -263,7 +263,7 @@ class MemoryPart:
         if self._inline:
             self._hashed = self._ledger.prefix
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, last: bool = False) -> None:
         """Let a new sink over the same store find what the ledger holds now."""
         claim = self._ledger
         await self._step("checkpoint")

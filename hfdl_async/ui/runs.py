@@ -73,7 +73,7 @@ async def download(
         await job.cancel()
     report = (error.report if error else None) or job.report
     if interrupts.signum is not None and (report is None or report.status != "ok"):
-        return _interrupted(report, settings, interrupts, shown=display is not None)
+        return _interrupted(repo, report, settings, interrupts, shown=display is not None)
     if report is not None and not settings.quiet and display is None:
         for line in summary(report):
             out.say(line.text)
@@ -115,7 +115,7 @@ async def plan(repo: str, files: Sequence[str], settings: Settings, interrupts: 
         except HfdlError as error:
             return failed(error, error.report, repo, settings, files)
     if planned is None:
-        return _interrupted(None, settings, interrupts, shown=False)
+        return _interrupted(repo, None, settings, interrupts, shown=False)
     _warn(planned.warnings, settings)
     code = _code_of(planned)
     if settings.json:
@@ -157,7 +157,7 @@ async def verify(target: str, settings: Settings, interrupts: Interrupts) -> int
         except HfdlError as error:
             return failed(error, error.report, target, replace(settings, json=False))
     if report is None:
-        return _interrupted(None, settings, interrupts, shown=True)
+        return _interrupted(target, None, replace(settings, json=False), interrupts, shown=True)
     repaired = display.report.warnings if display.report else ()
     _warn(list(dict.fromkeys((*report.warnings, *repaired))), settings)
     if settings.json:
@@ -226,15 +226,16 @@ def failed(
 
 
 def _interrupted(
-    report: Report | None, settings: Settings, interrupts: Interrupts, *, shown: bool
+    repo: str, report: Report | None, settings: Settings, interrupts: Interrupts, *, shown: bool
 ) -> int:
     assert interrupts.signum is not None
     code = exit_code(interrupts.signum)
     if report is not None and not shown and not settings.quiet:
         out.say("\n".join(line.text for line in summary(report)))
     out.say(interrupts.message(arrived=report is not None and bytes_here(report) > 0))
-    if settings.json and report is not None:
-        _print_json(replace(report, status="interrupted", exit_code=code))
+    if settings.json:
+        known = report or Report(RepoRef(repo), "interrupted", code)
+        _print_json(replace(known, status="interrupted", exit_code=code))
     return code
 
 

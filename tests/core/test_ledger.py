@@ -61,6 +61,12 @@ def test_spans_and_gaps_together_are_the_whole_file_and_never_touch_their_kind(
     )
 
 
+@given(SPANS, st.integers(0, SIZE))
+def test_what_is_cut_off_was_never_written(spans: list[ByteRange], stop: int) -> None:
+    short = [ByteRange(min(s.start, stop), min(s.stop, stop)) for s in spans]
+    assert Ledger.of(SIZE, spans).up_to(stop) == Ledger.of(SIZE, short)
+
+
 @given(st.lists(ranges(), max_size=5))
 def test_the_order_of_writes_makes_no_difference(spans: list[ByteRange]) -> None:
     assert len({Ledger.of(SIZE, order) for order in permutations(spans)}) == 1

@@ -202,6 +202,37 @@ async def test_on_a_full_disk_it_says_how_much_more_is_needed_than_the_part_take
     await part.discard()
 
 
+async def test_the_last_claim_finds_its_room_at_the_end_of_the_part(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[: 5 * MIB]])
+    await part.write(8 * MIB, [DATA[8 * MIB : 9 * MIB + 7]])
+    bench.fail_next("open", errno.ENOSPC)  # of the record
+    await part.checkpoint(last=True)
+    assert part.ledger.spans == (ByteRange(0, 5 * MIB), ByteRange(8 * MIB, 8 * MIB + 7))
+    assert bench.part_path.stat().st_size == 8 * MIB + 7
+    await part.close()
+    assert assert_claims_hold(bench.root) == 5 * MIB + 7
+    part = await bench.open()
+    assert (await part.prove()).proven_bytes == 5 * MIB + 7
+    for gap in list(part.ledger.missing()):
+        await part.write(gap.start, [DATA[gap.start : gap.stop]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+@pytest.mark.parametrize("last", [False, True])
+async def test_nothing_is_cut_but_on_a_full_disk_at_the_end(bench: Bench, last: bool) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[: 5 * MIB]])
+    bench.fail_next("open", errno.EIO if last else errno.ENOSPC)
+    with pytest.raises(StorageError):
+        await part.checkpoint(last=last)
+    assert part.ledger.spans == (ByteRange(0, 5 * MIB),)
+    assert bench.part_path.stat().st_size == len(DATA)
+    await part.discard()
+
+
 async def test_a_failed_sync_of_the_record_keeps_the_old_claims(bench: Bench) -> None:
     part = await bench.open()
     await part.write(0, [DATA[:MIB]])

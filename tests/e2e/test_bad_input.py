@@ -395,6 +395,30 @@ def test_a_disk_that_fills_up_in_between_keeps_what_it_has(
         check_complete(target, repo)
 
 
+@pytest.mark.parametrize("connections", [1, 4])
+def test_a_disk_that_fills_up_within_a_file_keeps_what_it_has_of_it(
+    connections: int, serve: Serve, shell: OpenShell, place: Path
+) -> None:
+    repo = HostedRepo.from_files("org/model", {"model.bin": os.urandom(60 * MIB)})
+    hub = serve(repo, settings=Settings(rate_bytes_per_second=16 * MB))
+    with small_disk(place / "disk", "66m") as disk:
+        target, filler = disk / "d", disk / "filler"
+        words = ("org/model", "--local-dir", target, "-t", connections, "--json")
+        with shell(hub).start(*words) as running:
+            until(lambda: payload(hub) > 8 * MIB, running)
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4 * 1024))
+            ended = running.wait().check(7)
+        assert "go on where it stopped" in ended.errors[-1]
+        filler.unlink()
+        hub.settings.rate_bytes_per_second = None
+        report = shell(hub).run(*words).check().report
+        check_complete(target, repo)
+        # What was still in memory had nowhere to go, and a megabyte made room for the record.
+        assert report["bytes"]["resumed"] >= 2 * MIB
+
+
 def test_a_number_for_min_free_space_is_strict(serve: Serve, shell: OpenShell, place: Path) -> None:
     repo = model(SMALL)
     hub = serve(repo)

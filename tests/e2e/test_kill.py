@@ -186,18 +186,22 @@ def test_a_second_signal_ends_it_at_once_and_costs_no_more_than_a_kill(scene: Sc
     assert payload(scene.hub) - size_of(scene.repo) <= KILL_COSTS
 
 
-@pytest.mark.parametrize("where", ["revision", "tree", "resolve"])
+@pytest.mark.parametrize(
+    ("where", "command"),
+    [("revision", "download"), ("tree", "download"), ("resolve", "download"), ("tree", "plan")],
+)
 def test_a_signal_is_heard_while_a_server_is_silent(
-    serve: Serve, shell: OpenShell, where: str
+    serve: Serve, shell: OpenShell, where: str, command: str
 ) -> None:
     repo = model(MIB)
     hub = serve(repo)
     scene = Scene(hub, shell(hub), repo)
     scene.hub.faults.add(Fault(where, SlowHeaders(600.0)))
-    with scene.shell.start(*scene.words) as running:
+    with scene.shell.start(command, *scene.words, "--json") as running:
         until(lambda: scene.hub.log.of(where), running)
         running.send(signal.SIGTERM)
-        running.wait().check(143)
+        report = running.wait().check(143).report
+    assert (report["status"], report["exit_code"]) == ("interrupted", 143)
     scene.hub.faults.clear()
     scene.finish()
 
