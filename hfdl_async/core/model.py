@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -396,7 +397,7 @@ class RequestCounts:
     retried: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: it keeps what it found out about its files
 class Report(os.PathLike[str]):
     """What a run achieved; also usable as the path of the folder it filled.
 
@@ -431,10 +432,13 @@ class Report(os.PathLike[str]):
         Raises:
             KeyError: the file was not selected, or is not in place.
         """
-        for file in self.files:
-            if file.path == name and file.status not in ("failed", "planned"):
-                return Path(self) / name
-        raise KeyError(name)
+        if name not in self._in_place:
+            raise KeyError(name)
+        return Path(self) / name
+
+    @cached_property
+    def _in_place(self) -> Collection[str]:
+        return {file.path for file in self.files if file.status not in ("failed", "planned")}
 
     def __iter__(self) -> Iterator[str]:
         return (file.path for file in self.files)

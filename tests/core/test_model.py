@@ -187,6 +187,23 @@ def test_a_file_that_is_not_in_place_has_no_path(name: str) -> None:
         REPORT[name]
 
 
+def test_asking_for_every_file_looks_at_each_only_once() -> None:
+    looked_at: list[str] = []
+
+    class Watched(FileReport):
+        def __getattribute__(self, name: str) -> object:
+            if name == "path":
+                looked_at.append(name)
+            return super().__getattribute__(name)
+
+    names = [f"f{number}" for number in range(1000)]
+    files = tuple(Watched(name, 1, "downloaded", None) for name in names)
+    report = Report(REPO, "ok", 0, path=Path("/d"), files=files)
+    for name in names:
+        assert report[name] == Path("/d", name)
+    assert len(looked_at) == len(names)
+
+
 def test_a_run_that_ended_before_its_folder_was_known_prints_nulls_and_is_no_path() -> None:
     report = Report(REPO, "failed", 4)
     assert report.to_dict()["path"] is None
