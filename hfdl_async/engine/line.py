@@ -24,7 +24,12 @@ from hfdl_async.core.control.pacing import quota_rate
 from hfdl_async.core.controller import TICK_SECONDS, Controller, Decision, Sample
 from hfdl_async.core.model import MIB, ByteRange
 from hfdl_async.core.peers import Pace
-from hfdl_async.core.pieces import ONE_REQUEST_BYTES, PIECE_BYTES, piece_bytes
+from hfdl_async.core.pieces import (
+    FIRST_PIECE_BYTES,
+    ONE_REQUEST_BYTES,
+    PIECE_BYTES,
+    piece_bytes,
+)
 from hfdl_async.core.progress import FlowState
 from hfdl_async.engine.gauge import Gauge
 from hfdl_async.engine.limiter import Limiter
@@ -171,6 +176,7 @@ class Line:
         self._gauge = Gauge(clock, loop_seconds)
         self._told_until = clock.monotonic()
         self._watchers: list[Watcher] = []
+        self._is_first_round = True  # no connection has ended a piece of a big file so far
         self._is_first_ramp = self._decision.mode == "RAMP0"
         self._answer_seconds = TICK_SECONDS  # the shortest so far
         self._answers_per_tick = ANSWERS_PER_TICK
@@ -189,11 +195,13 @@ class Line:
     @property
     def piece_bytes(self) -> int:
         """How much of a big file a connection had better ask for at once."""
+        if self.permits.starts.rate is not None:  # then requests are what is dear
+            return PIECE_BYTES
         now = self._clock.monotonic()
         known = [flow for flow in self._flows if not flow.is_brief and flow.pace.is_settled(now)]
         answers = [flow.answer_seconds for flow in known if flow.answer_seconds is not None]
-        if not answers or self.permits.starts.rate is not None:  # then requests are what is dear
-            return PIECE_BYTES
+        if not answers:
+            return FIRST_PIECE_BYTES if self._is_first_round else PIECE_BYTES
         return piece_bytes(median(flow.pace.recent_rate(now) for flow in known), median(answers))
 
     @property
@@ -245,6 +253,7 @@ class Line:
         gauge = self._gauge
         self._flows.pop(flow, None)
         self._note_answer(flow)
+        self._is_first_round &= flow.is_brief
         if not self._has_looked and flow.answer_seconds is not None:
             self._first_answers.append(flow.answer_seconds)
         gauge.request_ended()

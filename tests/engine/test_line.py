@@ -16,7 +16,7 @@ from hfdl_async.core.control.opening import (
 from hfdl_async.core.controller import TICK_SECONDS, Decision, FixedController, Mode, Sample
 from hfdl_async.core.ledger import CELL_BYTES
 from hfdl_async.core.model import ByteRange
-from hfdl_async.core.pieces import PIECE_BYTES
+from hfdl_async.core.pieces import FIRST_PIECE_BYTES, PIECE_BYTES
 from hfdl_async.engine.line import Cut, Flow, Line, Outlook
 from hfdl_async.engine.permits import OPENING_SECONDS, RETIRE_SECONDS
 from hfdl_async.testing.fakes import ManualClock
@@ -494,6 +494,7 @@ async def test_less_is_asked_for_at_once_where_answers_are_quick_and_each_connec
 ):
     wired = Wired()
     line, clock = wired.line, wired.clock
+    assert line.piece_bytes == FIRST_PIECE_BYTES
     flows = [line.begin(anyio.CancelScope(), silence_seconds=30) for _ in range(3)]
     clock.advance(0.002)
     for flow in flows:
@@ -501,7 +502,7 @@ async def test_less_is_asked_for_at_once_where_answers_are_quick_and_each_connec
         line.received(flow, CELL_BYTES // 4, clock.monotonic())
     flows[0].span = ByteRange(0, 1000)  # over as soon as it is answered: it says nothing
     line.received(flows[0], 20 * CELL_BYTES, clock.monotonic())
-    assert line.piece_bytes == PIECE_BYTES  # nothing is known so soon
+    assert line.piece_bytes == FIRST_PIECE_BYTES  # nothing is known so soon
     clock.advance(0.5)
     assert line.piece_bytes == CELL_BYTES  # half a cell a second, each
     line.permits.starts.rate = 2.0
@@ -513,7 +514,16 @@ async def test_less_is_asked_for_at_once_where_answers_are_quick_and_each_connec
     assert line.piece_bytes == PIECE_BYTES
     for flow in flows:
         line.end(flow, failed=False)
-    assert line.piece_bytes == PIECE_BYTES
+    assert line.piece_bytes == PIECE_BYTES  # alone between two requests
+
+
+async def test_small_files_do_not_end_the_first_round() -> None:
+    line = Wired().line
+    for size, expected in ((1000, FIRST_PIECE_BYTES), (CELL_BYTES, PIECE_BYTES)):
+        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+        flow.span = ByteRange(0, size)
+        line.end(flow, failed=False)
+        assert line.piece_bytes == expected
 
 
 async def test_what_is_over_as_soon_as_it_is_answered_is_not_cut() -> None:

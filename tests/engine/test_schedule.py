@@ -108,9 +108,16 @@ async def test_what_comes_in_one_stream_is_never_cut() -> None:
     assert piece.span == ByteRange(0, 2 * PIECE_BYTES)
 
 
-async def test_pieces_are_shorter_once_connections_are_known_to_be_slow_and_answers_quick() -> None:
+@pytest.mark.parametrize(
+    ("chunk_seconds", "then"),
+    [(0.05, CELL_BYTES), (0.005, PIECE_BYTES)],
+    ids=["slow connections", "fast connections"],
+)
+async def test_pieces_are_short_at_first_and_stay_so_where_connections_are_slow(
+    chunk_seconds: float, then: int
+) -> None:
     clock = ManualClock()
-    source = MemorySource({}, chunk_bytes=MIB, clock=clock, chunk_seconds=0.05)
+    source = MemorySource({}, chunk_bytes=MIB, clock=clock, chunk_seconds=chunk_seconds)
     rig = Rig(
         {"x": bytes(6 * PIECE_BYTES)},
         source=source,
@@ -121,8 +128,8 @@ async def test_pieces_are_shorter_once_connections_are_known_to_be_slow_and_answ
     await rig.run()
     assert rig.statuses() == {"x": "downloaded"}
     lengths = [len(span) for span in source.spans("x")]
-    assert lengths[:3] == [PIECE_BYTES] * 3
-    assert CELL_BYTES in lengths[3:6]
+    assert lengths[:4] == [CELL_BYTES] * 4  # of the fourth one the first half is taken already
+    assert lengths[4:7] == [then] * 3
 
 
 async def test_only_so_many_big_files_are_opened_at_once() -> None:
