@@ -105,7 +105,8 @@ class Lines:
         return Line(
             law(Opening(config, named)),
             self._clock,
-            after_look=None if named else lambda look: law(opening(look, config)),
+            after_look=lambda look: law(opening(look, config, named)),
+            looks_first=named is None,
             buffers_bytes=self._terms.buffers_bytes,
             limiter=self._limiter,
             loop_seconds=time.thread_time,

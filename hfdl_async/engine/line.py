@@ -147,8 +147,9 @@ class Line:
     Args:
         controller: the law; told what each tick measured.
         clock: monotonic time and waiting.
-        after_look: makes the law that takes its place, of what a few connections have shown
-            first; without it the first number of the law is there at once.
+        after_look: makes the law that takes its place, of what a few connections have shown.
+        looks_first: whether it is asked before anything else; without that, or without
+            `after_look`, the first number of the law is there at once.
         buffers_bytes: what all connections together may have received and not written.
         limiter: the bandwidth limit; by default there is none.
         loop_seconds: returns the processor time of the thread that runs the loop.
@@ -161,6 +162,7 @@ class Line:
         clock: Clock,
         *,
         after_look: Callable[[Look], Controller] | None = None,
+        looks_first: bool = True,
         buffers_bytes: int = BUFFERS_BYTES,
         limiter: Limiter | None = None,
         loop_seconds: Callable[[], float] = lambda: 0.0,
@@ -181,11 +183,11 @@ class Line:
         self._answer_seconds = TICK_SECONDS  # the shortest so far
         self._answers_per_tick = ANSWERS_PER_TICK
         self._outset = None if after_look is None else Outset(after_look)
-        self._has_looked = after_look is None
+        self._has_looked = after_look is None or not looks_first
         self._machine_seconds = machine_seconds
         self._machine_before = machine_seconds()  # when the tick began
         self._first_answers: list[float] = []  # in seconds; during the first look
-        self.permits = Permits(clock, self._decision.target if after_look is None else 1)
+        self.permits = Permits(clock, self._decision.target if self._has_looked else 1)
 
     @property
     def allowed(self) -> int:
@@ -333,6 +335,8 @@ class Line:
             machine_share=machine_share,
             connections=sample.busy,
         )
+        if self.permits.opened < self.permits.target:
+            sample = replace(sample, starved=False)  # it is not for want of work that some lack
         return self._outset.again(look, sample, self.permits.target)
 
     def _begin_law(self, controller: Controller, complaint: Sample | None = None) -> None:

@@ -30,6 +30,7 @@ class Path:
     together: float
     machine: float  # bytes per second that use up all its processors
     files: int = 4
+    named: int | None = None  # connections that the user asks for
     clock: ManualClock = field(default_factory=ManualClock)
     looks: list[Look] = field(default_factory=list)
     flows: dict[Flow, float] = field(default_factory=dict)
@@ -39,15 +40,21 @@ class Path:
     def law(self, look: Look) -> KneeController:
         """Return the law that *look* speaks for."""
         self.looks.append(look)
-        begin = opening(look, ControlConfig())
+        begin = opening(look, self.config, self.named)
         return KneeController(begin.config, seed=1, hint=begin.hint)
+
+    @property
+    def config(self) -> ControlConfig:
+        """The constants of the law."""
+        return ControlConfig(most=self.named or 64)
 
     async def flow_for(self, seconds: float) -> Line:
         """Let as many requests flow as the line allows, for so long."""
         line = Line(
-            KneeController(seed=1),
+            KneeController(self.config, seed=1, hint=self.named),
             self.clock,
             after_look=self.law,
+            looks_first=self.named is None,
             machine_seconds=lambda: self.machine_seconds,
         )
         line.watch(lambda now: None, outlook=lambda: Outlook(self.files))
@@ -80,23 +87,26 @@ class Path:
         self.machine_seconds += min(STEP_SECONDS, together / self.machine)
 
 
+@pytest.mark.parametrize("named", [None, 16, 64])
 @pytest.mark.parametrize(
     ("each", "together"), [(55 * MB, 900 * MB), (60 * MB, 600 * MB), (110 * MB, 900 * MB)]
 )
 async def test_connections_that_are_each_held_back_are_not_taken_for_a_full_machine(
-    each: float, together: float
+    each: float, together: float, named: int | None
 ) -> None:
-    path = Path(each, together, machine=0.6 * together)
+    together = min(together, (named or 64) * each)
+    path = Path(each, together, machine=0.6 * together, named=named)
     await path.flow_for(12.0)
     assert any(look.fills_the_machine for look in path.looks)  # so it seemed
     assert path.bytes >= 0.85 * 12.0 * together
 
 
+@pytest.mark.parametrize("named", [None, 8, 16, 32, 64])
 @pytest.mark.parametrize(("files", "most"), [(1, 1), (4, 2)])
 async def test_a_full_machine_is_left_with_as_few_connections_as_fill_it(
-    files: int, most: int
+    files: int, most: int, named: int | None
 ) -> None:
-    path = Path(each=900 * MB, together=900 * MB, machine=900 * MB, files=files)
+    path = Path(900 * MB, 900 * MB, machine=900 * MB, files=files, named=named)
     line = await path.flow_for(3.0)
     assert line.allowed <= most
     assert path.bytes >= 0.99 * 3.0 * 900 * MB

@@ -25,6 +25,7 @@ ENOUGH_ANSWERS = 4  # to know how long one takes: no need to look any longer
 FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
+FEW_ENOUGH = 1.5 * FIRST_CONNECTIONS  # on average, also while those after them are being opened
 IN_A_FULL_MACHINE = 2  # connections, as far as each has a file of its own
 FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
@@ -87,9 +88,10 @@ class Look:
     def fills_the_machine(self) -> bool:
         """Whether it is the processors that are full, rather than each connection held back.
 
-        Where there are more than the law begins with, it has seen that more of them bring more.
+        Where there are more than the law begins with, it has seen that more of them bring more, or
+        somebody named them, who may know the line.
         """
-        few = self.connections <= FIRST_CONNECTIONS
+        few = self.connections <= FEW_ENOUGH
         return self.fills_the_line and few and self.machine_share >= FULL_MACHINE
 
     @property
@@ -106,11 +108,13 @@ class Opening:
     hint: int | None = None
 
 
-def opening(look: Look, config: ControlConfig) -> Opening:
-    """Return how to begin after *look*."""
+def opening(look: Look, config: ControlConfig, named: int | None = None) -> Opening:
+    """Return how to begin after *look*; *named* is the number that somebody asked for."""
     if look.fills_the_machine:
         first = max(1, min(IN_A_FULL_MACHINE, look.files_ahead, config.most))
         return Opening(replace(config, first=first, headroom=False))
+    if named is not None:
+        return Opening(config, hint=named)
     if look.fills_the_line:
         return Opening(config, hint=FEW_CONNECTIONS)
     # Who is polite begins with fewer than others and takes his time.

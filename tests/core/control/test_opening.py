@@ -72,7 +72,8 @@ def test_a_machine_that_a_few_connections_fill_has_enough_of_one() -> None:
     assert opening(several, USUAL) == Opening(replace(USUAL, first=2, headroom=False))
     eight = replace(several, connections=8)
     assert opening(eight, USUAL) == opening(several, USUAL)
-    assert not replace(eight, connections=9).fills_the_machine  # the law has seen that they pay
+    assert replace(eight, connections=12).fills_the_machine  # the next eight are being opened
+    assert not replace(eight, connections=13).fills_the_machine  # the law has seen that they pay
     # Full processors with less on the line are somebody else's doing: a compiler, a debug log.
     assert opening(replace(look, bytes_per_second=10**8), USUAL) == Opening(USUAL)
 
