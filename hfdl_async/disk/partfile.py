@@ -19,10 +19,12 @@ from functools import partial
 
 import anyio
 from anyio import to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
 from hfdl_async.core.model import MIB, ByteRange, Digest, RemoteFile, ResumeFacts
 from hfdl_async.core.state import Claim, Record, encode_record
+from hfdl_async.disk import hops
 from hfdl_async.disk.calls import Buffer, Calls, Folder, allocated_bytes
 from hfdl_async.disk.cells import Cells
 from hfdl_async.disk.descriptor import Descriptor
@@ -165,7 +167,7 @@ class PartFile:
             raise ValueError(f"{self._path}: {span} is outside the file")
         hasher = self._hasher_for(span)
         if hasher is None:
-            await to_thread.run_sync(self._write, span, pieces, limiter=self._disk)
+            await hops.in_thread(self._write, span, pieces, limiter=self._disk)
             self._raise_if_broken()  # a sync failed meanwhile: these bytes may be gone
             if span.start < self._hashed_ahead:
                 self._forget_digest()
@@ -192,36 +194,25 @@ class PartFile:
         self, span: ByteRange, pieces: Sequence[Buffer], hasher: Hasher
     ) -> None:
         """Write *pieces* and feed *hasher* from the same memory, side by side."""
+        await checkpoint_if_cancelled()  # not after this: memory is lent to two threads
+        start = self._hashed
+        feeding = hops.begin(self._feed, hasher, start, span.start, pieces, limiter=self._hashing)
+        if feeding is not None:
+            self._hashed_ahead = span.stop
         fed = written = False
-        failure: HfdlError | None = None
-        start, self._hashed_ahead = self._hashed, span.stop
-
-        async def feed() -> None:
-            nonlocal fed, failure
-            try:
-                fed = await to_thread.run_sync(
-                    self._feed, hasher, start, span.start, pieces, limiter=self._hashing
-                )
-            except HfdlError as error:
-                failure = error
-
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(feed)
-                try:
-                    await to_thread.run_sync(self._write, span, pieces, limiter=self._disk)
-                    written = True
-                except HfdlError as error:  # not out of the group, which would wrap it
-                    failure = error
+            await hops.in_thread(self._write, span, pieces, limiter=self._disk)
+            written = True
         finally:
-            if self._hasher is hasher and fed and written:
-                self._hashed = span.stop
-            elif self._hasher is hasher:
-                self._forget_digest()  # it has seen what is not there
-            if written and self._broken is None:
-                self._took(span)
-        if failure is not None:
-            raise failure
+            try:
+                fed = feeding is not None and await hops.end(feeding)
+            finally:
+                if self._hasher is hasher and fed and written:
+                    self._hashed = span.stop
+                elif self._hasher is hasher and feeding is not None:
+                    self._forget_digest()  # it has seen what is not there
+                if written and self._broken is None:
+                    self._took(span)
 
     def _feed(self, hasher: Hasher, start: int, stop: int, pieces: Sequence[Buffer]) -> bool:
         """Take what lies before *pieces* from the file; return False where somebody cut it."""
@@ -331,7 +322,7 @@ class PartFile:
             while self._hasher is not None and self._hashed < stop:
                 hasher, start = self._hasher, self._hashed
                 upto = self._hashed_ahead = min(start + SLICE_BYTES, stop)
-                reached = await to_thread.run_sync(
+                reached = await hops.in_thread(
                     self._hash, hasher.update, start, upto, limiter=self._hashing
                 )
                 if hasher is not self._hasher:  # written over meanwhile: it starts from the front

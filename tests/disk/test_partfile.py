@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -134,6 +135,49 @@ async def test_a_digest_that_saw_bytes_which_did_not_get_there_begins_anew(
         await part.write(2 * MIB, [bytes(3 * MIB)])
     assert part.hashed_bytes == 0
     await part.write(2 * MIB, [DATA[2 * MIB :]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_memory_is_lent_until_both_threads_are_done_with_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, fed = threading.Event(), threading.Event()
+
+    def feed(*_: object) -> bool:
+        go.wait(10)
+        fed.set()
+        return True
+
+    monkeypatch.setattr(PartFile, "_feed", feed)
+    part = await bench.open()
+    bench.fail_next("write")
+
+    async def write() -> None:
+        with pytest.raises(StorageError):
+            await part.write(0, [DATA[: 2 * MIB]])
+        assert fed.is_set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        for _ in range(100):
+            await checkpoint()
+        go.set()
+    assert part.hashed_bytes == 0
+    await part.discard()
+
+
+async def test_where_all_threads_for_it_are_busy_the_digest_follows_later(bench: Bench) -> None:
+    part = await bench.open()
+    limiter = part._hashing
+    for busy in range(int(limiter.total_tokens)):
+        limiter.acquire_on_behalf_of_nowait(busy)
+    await part.write(0, [DATA[: 4 * MIB]])
+    assert (part.ledger.prefix, part.hashed_bytes) == (4 * MIB, 0)
+    for busy in range(int(limiter.total_tokens)):
+        limiter.release_on_behalf_of(busy)
+    await part.write(4 * MIB, [DATA[4 * MIB :]])
     await part.hash_to(len(DATA))
     assert part.digest() == FILE.digest
     await part.close()
