@@ -16,9 +16,7 @@ from hfdl_async.core.model import KIB, MIB, ByteRange
 SPLIT_FROM_BYTES = 32 * MIB  # below, a second connection costs more than it brings
 ONE_REQUEST_BYTES = 256 * KIB  # fetching that much takes hardly longer than asking for it
 PIECE_BYTES = 16 * MIB  # 8, 16 and 64 MiB are equally fast; small pieces keep the frontier moving
-FIRST_PIECE_BYTES = (
-    CELL_BYTES  # of each connection: all of them begin at once, far from one another
-)
+FIRST_PIECE_BYTES = CELL_BYTES  # connections begin all at once, far from one another
 
 WORTH_SECONDS = 0.25  # that a shorter request has to last, and
 WORTH_ANSWERS = 32  # so many times as long as the answer to it takes: 3 % are lost

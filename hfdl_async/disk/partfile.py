@@ -286,9 +286,13 @@ class PartFile:
             self._save(self._ledger)
 
     def _make_room(self, written: Ledger) -> Ledger:
-        """Cut what was reserved behind the last written byte, and some of what was written."""
+        """Cut what was reserved behind the last written byte, and some of what was written.
+
+        But nothing of what is claimed: there may be no room even so.
+        """
         end = written.spans[-1].stop
-        cut = ByteRange(max(0, end - ROOM_BYTES), end)
+        claimed = max((_span(claim).stop for claim in self._saved), default=0)
+        cut = ByteRange(min(max(claimed, end - ROOM_BYTES), end), end)
         self._cells.before_write(cut)
         if self._hashed > cut.start:
             self._forget_digest()

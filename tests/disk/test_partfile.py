@@ -265,6 +265,22 @@ async def test_the_last_claim_finds_its_room_at_the_end_of_the_part(bench: Bench
     await part.close()
 
 
+async def test_what_is_claimed_is_not_cut_and_holds_if_there_is_no_room_even_so(
+    bench: Bench,
+) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[: 4 * MIB]])
+    await part.checkpoint()
+    await part.write(4 * MIB, [DATA[4 * MIB : 4 * MIB + 9]])
+    bench.fail_next("open", errno.ENOSPC)
+    bench.calls.for_ever = True
+    with pytest.raises(StorageError, match="disk is full"):
+        await part.checkpoint(last=True)
+    assert bench.part_path.stat().st_size == 4 * MIB
+    assert assert_claims_hold(bench.root) == 4 * MIB
+    await part.close()
+
+
 @pytest.mark.parametrize("last", [False, True])
 async def test_nothing_is_cut_but_on_a_full_disk_at_the_end(bench: Bench, last: bool) -> None:
     part = await bench.open()
