@@ -19,12 +19,11 @@ from functools import partial
 
 import anyio
 from anyio import to_thread
-from anyio.lowlevel import checkpoint_if_cancelled
 
 from hfdl_async.core.ledger import CELL_BYTES, Ledger
 from hfdl_async.core.model import MIB, ByteRange, Digest, RemoteFile, ResumeFacts
 from hfdl_async.core.state import Claim, Record, encode_record
-from hfdl_async.disk import hops
+from hfdl_async.disk import handover
 from hfdl_async.disk.calls import Buffer, Calls, Folder, allocated_bytes
 from hfdl_async.disk.cells import Cells
 from hfdl_async.disk.descriptor import Descriptor
@@ -167,7 +166,7 @@ class PartFile:
             raise ValueError(f"{self._path}: {span} is outside the file")
         hasher = self._hasher_for(span)
         if hasher is None:
-            await hops.in_thread(self._write, span, pieces, limiter=self._disk)
+            await handover.in_thread(self._write, span, pieces, limiter=self._disk)
             self._raise_if_broken()  # a sync failed meanwhile: these bytes may be gone
             if span.start < self._hashed_ahead:
                 self._forget_digest()
@@ -194,18 +193,19 @@ class PartFile:
         self, span: ByteRange, pieces: Sequence[Buffer], hasher: Hasher
     ) -> None:
         """Write *pieces* and feed *hasher* from the same memory, side by side."""
-        await checkpoint_if_cancelled()  # not after this: memory is lent to two threads
         start = self._hashed
-        feeding = hops.begin(self._feed, hasher, start, span.start, pieces, limiter=self._hashing)
+        feeding = handover.begin(
+            self._feed, hasher, start, span.start, pieces, limiter=self._hashing
+        )
         if feeding is not None:
             self._hashed_ahead = span.stop
         fed = written = False
         try:
-            await hops.in_thread(self._write, span, pieces, limiter=self._disk)
+            await handover.in_thread(self._write, span, pieces, limiter=self._disk)
             written = True
         finally:
             try:
-                fed = feeding is not None and await hops.end(feeding)
+                fed = feeding is not None and await handover.end(feeding)
             finally:
                 if self._hasher is hasher and fed and written:
                     self._hashed = span.stop
@@ -326,7 +326,7 @@ class PartFile:
             while self._hasher is not None and self._hashed < stop:
                 hasher, start = self._hasher, self._hashed
                 upto = self._hashed_ahead = min(start + SLICE_BYTES, stop)
-                reached = await hops.in_thread(
+                reached = await handover.in_thread(
                     self._hash, hasher.update, start, upto, limiter=self._hashing
                 )
                 if hasher is not self._hasher:  # written over meanwhile: it starts from the front

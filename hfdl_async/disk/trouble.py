@@ -60,7 +60,7 @@ def translate(error: OSError, subject: str, *, needed: int = 0, free: int = -1) 
 
 
 def is_for_want_of_room(error: HfdlError) -> bool:
-    """Return whether *error* was made of one that more free space would have prevented."""
+    """Return whether *error* was made of one that says that there is no room."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in _NO_ROOM
 

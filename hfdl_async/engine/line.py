@@ -178,7 +178,7 @@ class Line:
         self._gauge = Gauge(clock, loop_seconds)
         self._told_until = clock.monotonic()
         self._watchers: list[Watcher] = []
-        self._is_first_round = True  # no connection has ended a piece of a big file so far
+        self._is_first_round = True  # no piece of a big file has come so far
         self._is_first_ramp = self._decision.mode == "RAMP0"
         self._answer_seconds = TICK_SECONDS  # the shortest so far
         self._answers_per_tick = ANSWERS_PER_TICK
@@ -255,7 +255,6 @@ class Line:
         gauge = self._gauge
         self._flows.pop(flow, None)
         self._note_answer(flow)
-        self._is_first_round &= flow.is_brief
         if not self._has_looked and flow.answer_seconds is not None:
             self._first_answers.append(flow.answer_seconds)
         gauge.request_ended()
@@ -268,6 +267,7 @@ class Line:
             gauge.failed += 1
         else:
             gauge.done += 1
+            self._is_first_round &= flow.is_brief
 
     def replaced(self) -> None:
         """Note that a connection is replaced by a new one: this tick says little about the line."""

@@ -12,10 +12,12 @@ import anyio
 from hfdl_async import api
 from hfdl_async.core.model import Plan, RepoRef, Report
 from hfdl_async.core.names import STATE_FOLDER
+from hfdl_async.core.options import Options
 from hfdl_async.display import Display, choose
 from hfdl_async.display.summary import bytes_here, summary
 from hfdl_async.display.text import clean
 from hfdl_async.errors import HfdlError, NotFoundError
+from hfdl_async.net.reference import parse_target
 from hfdl_async.ui import out
 from hfdl_async.ui.failure import error_lines, traceback_text
 from hfdl_async.ui.hints import better_hint
@@ -220,7 +222,7 @@ def failed(
     error.hint = better_hint(error, report, repo, files)
     out.say("\n".join(error_lines(error, report)))
     if settings.json and error.kind != "usage":
-        known = report or Report(RepoRef(repo), "failed", error.exit_code)
+        known = report or Report(_repo_named(repo, settings), "failed", error.exit_code)
         _print_json(replace(known, exit_code=error.exit_code, error=error))
     return error.exit_code
 
@@ -234,9 +236,23 @@ def _interrupted(
         out.say("\n".join(line.text for line in summary(report)))
     out.say(interrupts.message(arrived=report is not None and bytes_here(report) > 0))
     if settings.json:
-        known = report or Report(RepoRef(repo), "interrupted", code)
+        known = report or Report(_repo_named(repo, settings), "interrupted", code)
         _print_json(replace(known, status="interrupted", exit_code=code))
     return code
+
+
+def _repo_named(repo: str, settings: Settings) -> RepoRef:
+    """Return what the words of the command say of the repo, of whom nobody was asked yet."""
+    try:
+        options = Options.parse(settings.options)
+        return parse_target(
+            repo,
+            repo_type=options.repo_type,
+            revision=options.revision,
+            endpoint=options.endpoint,
+        ).repo
+    except HfdlError:
+        return RepoRef(repo)
 
 
 def _warn(warnings: Sequence[str], settings: Settings) -> None:

@@ -265,6 +265,30 @@ async def test_the_last_claim_finds_its_room_at_the_end_of_the_part(bench: Bench
     await part.close()
 
 
+async def test_a_part_that_was_cut_can_be_gone_on_with(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[: 5 * MIB]])
+    bench.fail_next("open", errno.ENOSPC)
+    await part.checkpoint(last=True)
+    assert (part.ledger.prefix, part.hashed_bytes) == (4 * MIB, 0)
+    await part.write(4 * MIB, [DATA[4 * MIB :]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
+async def test_a_sync_that_finds_no_room_is_not_tried_again(bench: Bench) -> None:
+    part = await bench.open()
+    await part.write(0, [DATA[: 5 * MIB]])
+    bench.fail_next("sync", errno.ENOSPC)
+    with pytest.raises(StorageError, match="disk is full"):
+        await part.checkpoint(last=True)
+    assert part.ledger.spans == ()
+    assert bench.part_path.stat().st_size == len(DATA)
+    assert not list(bench.part_path.parent.glob("*.json"))
+    await part.close()
+
+
 async def test_what_is_claimed_is_not_cut_and_holds_if_there_is_no_room_even_so(
     bench: Bench,
 ) -> None:

@@ -197,11 +197,13 @@ def test_a_signal_is_heard_while_a_server_is_silent(
     hub = serve(repo)
     scene = Scene(hub, shell(hub), repo)
     scene.hub.faults.add(Fault(where, SlowHeaders(600.0)))
-    with scene.shell.start(command, *scene.words, "--json") as running:
+    words = [f"{hub.endpoint}/org/model/tree/main", *scene.words[1:], "--json"]
+    with scene.shell.start(command, *words) as running:
         until(lambda: scene.hub.log.of(where), running)
         running.send(signal.SIGTERM)
         report = running.wait().check(143).report
     assert (report["status"], report["exit_code"]) == ("interrupted", 143)
+    assert (report["repo_id"], report["endpoint"]) == (repo.repo_id, hub.endpoint)
     scene.hub.faults.clear()
     scene.finish()
 

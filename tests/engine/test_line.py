@@ -517,13 +517,25 @@ async def test_less_is_asked_for_at_once_where_answers_are_quick_and_each_connec
     assert line.piece_bytes == PIECE_BYTES  # alone between two requests
 
 
-async def test_small_files_do_not_end_the_first_round() -> None:
+@pytest.mark.parametrize(
+    ("size", "failed", "cut", "expected"),
+    [
+        (1000, False, False, FIRST_PIECE_BYTES),
+        (CELL_BYTES, True, False, FIRST_PIECE_BYTES),
+        (CELL_BYTES, False, True, FIRST_PIECE_BYTES),
+        (CELL_BYTES, False, False, PIECE_BYTES),
+    ],
+)
+async def test_only_a_piece_that_has_come_ends_the_first_round(
+    size: int, failed: bool, cut: bool, expected: int
+) -> None:
     line = Wired().line
-    for size, expected in ((1000, FIRST_PIECE_BYTES), (CELL_BYTES, PIECE_BYTES)):
-        flow = line.begin(anyio.CancelScope(), silence_seconds=30)
-        flow.span = ByteRange(0, size)
-        line.end(flow, failed=False)
-        assert line.piece_bytes == expected
+    flow = line.begin(anyio.CancelScope(), silence_seconds=30)
+    flow.span = ByteRange(0, size)
+    if cut:
+        flow.cut("too many", Cut.SURPLUS)
+    line.end(flow, failed=failed)
+    assert line.piece_bytes == expected
 
 
 async def test_what_is_over_as_soon_as_it_is_answered_is_not_cut() -> None:

@@ -25,7 +25,7 @@ ENOUGH_ANSWERS = 4  # to know how long one takes: no need to look any longer
 FULL_BYTES_PER_SECOND = 400_000_000  # about what a core can receive, write and hash meanwhile
 
 MOST = 32  # without having asked the line: the ramp goes on from there if it pays
-FEW_ENOUGH = 1.5 * FIRST_CONNECTIONS  # on average, also while those after them are being opened
+FEW_ENOUGH = 1.5 * FIRST_CONNECTIONS  # on average, while the next ones are being opened
 IN_A_FULL_MACHINE = 2  # connections, as far as each has a file of its own
 FULL_MACHINE = 0.5  # of all processor time, used up by this process alone while it began
 # What one core asks for, stores and publishes where nothing else is in the way (benchmarks, D).
@@ -88,8 +88,7 @@ class Look:
     def fills_the_machine(self) -> bool:
         """Whether it is the processors that are full, rather than each connection held back.
 
-        Where there are more than the law begins with, it has seen that more of them bring more, or
-        somebody named them, who may know the line.
+        Not where there are many more than a law begins with: then it has seen that they pay.
         """
         few = self.connections <= FEW_ENOUGH
         return self.fills_the_line and few and self.machine_share >= FULL_MACHINE

@@ -3,15 +3,16 @@
 `anyio.to_thread` lets the loop turn twice before it hands a call over. A loop that finds a fast
 socket readable takes megabytes from it in each of those turns (libuv reads one up to 32 times in
 a row), and whoever writes and hashes what came before stands still meanwhile. In all else this is
-the same: a limiter says how many run at once, and a call that has begun is waited for, whoever
-cancels.
+the same: a limiter says how many run at once, and a call that has begun is waited for, whichever
+scope is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -20,7 +21,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 T = TypeVar("T")
 
-MOST_THREADS = 64  # of one loop; what runs at once is up to the limiters
+MOST_THREADS = 512  # of one loop; how many there are is up to the limiters
 
 # Of each loop its own: after a fork there are no threads behind the one of the parent.
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor] = WeakKeyDictionary()
@@ -59,14 +60,14 @@ def begin(
 
 
 async def end(running: asyncio.Future[T]) -> T:
-    """Return what the call returns, once it does; cancellation has to wait as well.
+    """Return what the call returns, once it does; who is cancelled has to wait for it, too.
 
     Raises:
         Exception: whatever the call raises.
     """
     with anyio.CancelScope(shield=True):
-        return await running
-    raise AssertionError("a shielded scope ends with its block")
+        await asyncio.wait([running])
+    return running.result()
 
 
 def _hand_over(
@@ -79,6 +80,19 @@ def _hand_over(
     pool = _pools.get(loop)
     if pool is None:
         pool = _pools[loop] = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="hfdl disk")
-    running = loop.run_in_executor(pool, call, *arguments)
+    withdrawn = threading.Event()
+
+    def work() -> T:
+        if withdrawn.is_set():
+            raise CancelledError
+        return call(*arguments)
+
+    try:
+        running = loop.run_in_executor(pool, work)
+    except BaseException:
+        # No thread could be started. One that is there already may take the call all the same.
+        withdrawn.set()
+        limiter.release_on_behalf_of(borrower)
+        raise
     running.add_done_callback(lambda _: limiter.release_on_behalf_of(borrower))
     return running
