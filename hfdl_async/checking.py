@@ -21,7 +21,7 @@ from hfdl_async.engine.tally import Tally
 from hfdl_async.errors import HfdlError, NotFoundError
 from hfdl_async.net import reference
 from hfdl_async.refusing import shorten
-from hfdl_async.target import Request
+from hfdl_async.target import Request, named_target
 
 
 class Place(TypedDict, total=False):
@@ -126,14 +126,7 @@ async def check_cached(
         NotFoundError: the cache has nothing of it.
         HfdlError: as `check_folder`.
     """
-    parsed = await anyio.to_thread.run_sync(
-        lambda: reference.parse_target(
-            target,
-            repo_type=options.repo_type,
-            revision=options.revision,
-            endpoint=options.endpoint,
-        )
-    )
+    parsed = await anyio.to_thread.run_sync(named_target, target, options)
     repo = parsed.repo
     place = in_cache(cache, repo, options)
     commit = await place.commit_of(repo.revision)

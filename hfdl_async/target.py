@@ -48,6 +48,20 @@ class Target:
         return options.verify or options.fix_broken or options.force
 
 
+def named_target(repo: str, options: Options) -> reference.Target:
+    """Return what the word *repo* names, and what *options* say of it. Imports the Hub's client.
+
+    Raises:
+        UsageError: it means nothing.
+    """
+    return reference.parse_target(
+        repo,
+        repo_type=options.repo_type,
+        revision=options.revision,
+        endpoint=options.endpoint,
+    )
+
+
 def find_target(request: Request) -> Target:
     """Return what *request* means. Imports the Hub's client: call it off the loop.
 
@@ -55,12 +69,7 @@ def find_target(request: Request) -> Target:
         UsageError: it means nothing.
     """
     options = request.options
-    parsed = reference.parse_target(
-        request.repo,
-        repo_type=options.repo_type,
-        revision=options.revision,
-        endpoint=options.endpoint,
-    )
+    parsed = named_target(request.repo, options)
     files = request.files + ((parsed.path,) if parsed.path else ())
     base = options.local_dir or options.directory / parsed.repo.name
     cache = find_cache(options)

@@ -193,9 +193,8 @@ class PartFile:
         self, span: ByteRange, pieces: Sequence[Buffer], hasher: Hasher
     ) -> None:
         """Write *pieces* and feed *hasher* from the same memory, side by side."""
-        start = self._hashed
         feeding = handover.begin(
-            self._feed, hasher, start, span.start, pieces, limiter=self._hashing
+            self._feed, hasher, self._hashed, span.start, pieces, limiter=self._hashing
         )
         if feeding is not None:
             self._hashed_ahead = span.stop

@@ -17,7 +17,7 @@ from hfdl_async.display import Display, choose
 from hfdl_async.display.summary import bytes_here, summary
 from hfdl_async.display.text import clean
 from hfdl_async.errors import HfdlError, NotFoundError
-from hfdl_async.net.reference import parse_target
+from hfdl_async.target import named_target
 from hfdl_async.ui import out
 from hfdl_async.ui.failure import error_lines, traceback_text
 from hfdl_async.ui.hints import better_hint
@@ -222,7 +222,7 @@ def failed(
     error.hint = better_hint(error, report, repo, files)
     out.say("\n".join(error_lines(error, report)))
     if settings.json and error.kind != "usage":
-        known = report or Report(_repo_named(repo, settings), "failed", error.exit_code)
+        known = _known(report, repo, settings)
         _print_json(replace(known, exit_code=error.exit_code, error=error))
     return error.exit_code
 
@@ -236,23 +236,20 @@ def _interrupted(
         out.say("\n".join(line.text for line in summary(report)))
     out.say(interrupts.message(arrived=report is not None and bytes_here(report) > 0))
     if settings.json:
-        known = report or Report(_repo_named(repo, settings), "interrupted", code)
+        known = _known(report, repo, settings)
         _print_json(replace(known, status="interrupted", exit_code=code))
     return code
 
 
-def _repo_named(repo: str, settings: Settings) -> RepoRef:
-    """Return what the words of the command say of the repo, of whom nobody was asked yet."""
+def _known(report: Report | None, repo: str, settings: Settings) -> Report:
+    """Return *report*, or one of a run that knows nothing yet but the words of the command."""
+    if report is not None:
+        return report
     try:
-        options = Options.parse(settings.options)
-        return parse_target(
-            repo,
-            repo_type=options.repo_type,
-            revision=options.revision,
-            endpoint=options.endpoint,
-        ).repo
+        named = named_target(repo, Options.parse(settings.options)).repo
     except HfdlError:
-        return RepoRef(repo)
+        named = RepoRef(repo)
+    return Report(named, "failed", 1)
 
 
 def _warn(warnings: Sequence[str], settings: Settings) -> None:

@@ -87,6 +87,15 @@ async def written_in_bits(part: PartFile, start: int, stop: int) -> None:
         await part.write(offset, [DATA[offset : offset + MIB // 2]])
 
 
+async def made_whole(part: PartFile) -> None:
+    """Write what is missing, check the digest, close."""
+    for gap in list(part.ledger.missing()):
+        await part.write(gap.start, [DATA[gap.start : gap.stop]])
+    await part.hash_to(len(DATA))
+    assert part.digest() == FILE.digest
+    await part.close()
+
+
 async def test_the_digest_follows_the_prefix(bench: Bench) -> None:
     part = await bench.open()
     await written_in_bits(part, 0, 3 * MIB)
@@ -177,10 +186,7 @@ async def test_where_all_threads_for_it_are_busy_the_digest_follows_later(bench:
     assert (part.ledger.prefix, part.hashed_bytes) == (4 * MIB, 0)
     for busy in range(int(limiter.total_tokens)):
         limiter.release_on_behalf_of(busy)
-    await part.write(4 * MIB, [DATA[4 * MIB :]])
-    await part.hash_to(len(DATA))
-    assert part.digest() == FILE.digest
-    await part.close()
+    await made_whole(part)
 
 
 async def test_a_write_that_is_cancelled_is_there_or_not_and_the_digest_is_right(
@@ -258,11 +264,7 @@ async def test_the_last_claim_finds_its_room_at_the_end_of_the_part(bench: Bench
     assert assert_claims_hold(bench.root) == 5 * MIB + 7
     part = await bench.open()
     assert (await part.prove()).proven_bytes == 5 * MIB + 7
-    for gap in list(part.ledger.missing()):
-        await part.write(gap.start, [DATA[gap.start : gap.stop]])
-    await part.hash_to(len(DATA))
-    assert part.digest() == FILE.digest
-    await part.close()
+    await made_whole(part)
 
 
 async def test_a_part_that_was_cut_can_be_gone_on_with(bench: Bench) -> None:
@@ -271,10 +273,7 @@ async def test_a_part_that_was_cut_can_be_gone_on_with(bench: Bench) -> None:
     bench.fail_next("open", errno.ENOSPC)
     await part.checkpoint(last=True)
     assert (part.ledger.prefix, part.hashed_bytes) == (4 * MIB, 0)
-    await part.write(4 * MIB, [DATA[4 * MIB :]])
-    await part.hash_to(len(DATA))
-    assert part.digest() == FILE.digest
-    await part.close()
+    await made_whole(part)
 
 
 async def test_a_sync_that_finds_no_room_is_not_tried_again(bench: Bench) -> None:
@@ -365,11 +364,7 @@ async def test_resume_trusts_nothing_it_has_not_read(
     part = await bench.open()
     facts = await part.prove()
     assert (facts.proven_bytes, facts.rejected_bytes) == (proven, 10 * MIB - proven)
-    for gap in list(part.ledger.missing()):
-        await part.write(gap.start, [DATA[gap.start : gap.stop]])
-    await part.hash_to(len(DATA))
-    assert part.digest() == FILE.digest
-    await part.close()
+    await made_whole(part)
 
 
 async def test_claims_are_not_replaced_before_they_were_looked_at(bench: Bench) -> None:
